@@ -1,0 +1,142 @@
+"""The constraints, one function each: the formula, what its dual means, then the rows.
+
+``x_e`` is the market value in base currency on edge ``e``; ``short_j`` the collateral value that call ``j`` is left
+without. A function reads a :class:`~collateral_opt.network.View`, so the same lines give floats for a solver and
+fractions for what is delivered. Columns are the view's edges, then one shortfall per call where rows have one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from collateral_opt.model.program import Floats, Rows
+from collateral_opt.network.exact import Array
+from collateral_opt.network.network import Ints, LimitBlock, View
+
+
+def cover(view: View) -> Rows:
+    """``sum_e f_e x_e + short_j = R_j`` for every call ``j``.
+
+    The dual is the cost of one more unit of the call, in basis points a year.
+    """
+    uses = view.network.uses
+    count = len(uses)
+    required = _of(uses.required, view)
+    return Rows(
+        labels=[("cover", identifier) for identifier in uses.ids],
+        row=np.concatenate([view.use, np.arange(count)]),
+        column=np.arange(len(view.edge) + count),
+        coefficient=np.concatenate([view.factor, view.arithmetic.zeros(count) + 1]),
+        lower=required,
+        upper=required,
+    )
+
+
+def supply(view: View) -> Rows:
+    """``sum_e x_e <= A_i`` over the edges that leave source ``i``.
+
+    The negative dual is the source's scarcity: what one more unit of it would save, in basis points a year.
+    """
+    sources, assets = view.network.sources, view.network.assets
+    drawn, row = np.unique(view.source, return_inverse=True)
+    available = view.arithmetic.array(sources.quantity[drawn])
+    available = available * assets.unit_values(sources.asset[drawn], view.arithmetic)
+    return Rows(
+        labels=[("supply", sources.ids[i]) for i in drawn.tolist()],
+        row=row.astype(np.int64),
+        column=np.arange(len(view.edge)),
+        coefficient=view.arithmetic.zeros(len(view.edge)) + 1,
+        lower=np.full(len(drawn), -np.inf),
+        upper=available,
+    )
+
+
+def concentration(view: View, block: LimitBlock) -> Rows:
+    """``sum_(e in group) w_e x_e <= cap - what lies there``, for each group of a constant cap.
+
+    ``w_e`` is 1, ``f_e`` or ``1/u_e`` as the limit measures market value, value after haircut or quantity. The
+    negative dual is what one more unit of the cap would save, in basis points a year.
+    """
+    column, at = view.columns_of(block.edge)
+    groups, row = np.unique(block.group[at], return_inverse=True)
+    caps = block.cap.values(block.measure, groups, view.network.assets, view.arithmetic)
+    # What is posted already may fill a cap beyond the brim: then there is no room, rather than less than none.
+    room = np.maximum(caps - _of([block.posted[g] for g in groups.tolist()], view), 0)
+    return Rows(
+        labels=_labels(view, block, groups),
+        row=row.astype(np.int64),
+        column=column,
+        coefficient=_weight(view, block.measure, column),
+        lower=np.full(len(groups), -np.inf),
+        upper=room,
+    )
+
+
+def share_of_posted(view: View, block: LimitBlock) -> Rows:
+    """``sum_(e in group) w_e x_e - share * sum_e w_e x_e <= share * P - P_g``, for each group that is not shut.
+
+    ``P`` is all that lies at the agreement already, ``P_g`` the group's part of it, in the limit's measure. The dual
+    enters every edge of the agreement, inside the group or not.
+    """
+    share = view.arithmetic.number(block.cap.share)
+    column, at = view.columns_of(block.edge)
+    enforced = ~block.shut[block.group[at]]
+    column, at = column[enforced], at[enforced]
+    groups, row = np.unique(block.group[at], return_inverse=True)
+    everywhere, _ = view.columns_of(block.scope)
+    weight = _weight(view, block.measure, everywhere)
+    coefficient = np.tile(-share * weight, (len(groups), 1))
+    position = np.searchsorted(everywhere, column)
+    coefficient[row, position] += weight[position]
+    lying = _of([block.posted[g] for g in groups.tolist()], view)
+    return Rows(
+        labels=_labels(view, block, groups),
+        row=np.repeat(np.arange(len(groups)), len(everywhere)),
+        column=np.tile(everywhere, len(groups)),
+        coefficient=coefficient.ravel(),
+        lower=np.full(len(groups), -np.inf),
+        upper=share * view.arithmetic.number(block.posted_total) - lying,
+    )
+
+
+def promised(view: View, most: Floats) -> Rows:
+    """``sum_j short_j <= S_p`` over the calls of priority rank ``p``: what earlier aims reached is kept.
+
+    ``most`` [ranks] may be infinite, before a rank has had its turn.
+    """
+    uses = view.network.uses
+    return Rows(
+        labels=[("promised", str(rank)) for rank in range(len(most))],
+        row=uses.priority,
+        column=len(view.edge) + np.arange(len(uses)),
+        coefficient=np.ones(len(uses)),
+        lower=np.full(len(most), -np.inf),
+        upper=most,
+    )
+
+
+def limits(view: View) -> list[Rows]:
+    """The rows of every limit, in the order of the network's blocks."""
+    return [(share_of_posted if b.cap.of == "posted" else concentration)(view, b) for b in view.network.limits]
+
+
+def _weight(view: View, measure: str, column: Ints) -> Array:
+    """How much one unit of market value counts in ``measure``."""
+    if measure == "value_after_haircut":
+        return view.factor[column]
+    if measure == "quantity":
+        return (view.arithmetic.zeros(len(column)) + 1) / view.unit_value[column]
+    return view.arithmetic.zeros(len(column)) + 1
+
+
+def _of(numbers: object, view: View) -> Array:
+    """Exact numbers in the arithmetic of the view."""
+    kept = list(numbers)  # type: ignore[call-overload]
+    result = np.empty(len(kept), dtype=object if view.arithmetic.is_exact else np.float64)
+    result[:] = [view.arithmetic.number(n) for n in kept]
+    return result
+
+
+def _labels(view: View, block: LimitBlock, groups: Ints) -> list[tuple[str, ...]]:
+    agreement = view.network.agreement_ids[block.agreement]
+    return [("limit", agreement, block.label, block.cap.of, block.groups[g]) for g in groups.tolist()]

@@ -1,0 +1,56 @@
+"""Matches of the book's schedules against its assets, each computed once per profile.
+
+A profile is a schedule with the currency it is read in and the margin type it is asked for.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import pandas as pd
+
+from collateral_opt.book import Book
+from eligibility_rules import Context, LimitMatch, Match, match, match_limits
+
+
+class Eligibility:
+    """Asks each schedule of a book about ``assets`` (a frame as in the book), at most once per profile."""
+
+    def __init__(self, book: Book, assets: pd.DataFrame) -> None:
+        self._book = book
+        self._assets = assets
+        self._matches: dict[tuple[str, str, str | None], Match] = {}
+        self._limits: dict[tuple[str, str], tuple[LimitMatch, ...]] = {}
+
+    def _context(self, currency: str, margin_type: str | None) -> Context:
+        settings = self._book.settings
+        return Context(
+            as_of=settings.as_of.date(),
+            base_currency=currency,
+            margin_type=margin_type,
+            owner_parent=settings.owner_parent,
+        )
+
+    def match(self, schedule: str, currency: str, margin_type: str | None) -> Match:
+        """Who is eligible under ``schedule``, read in ``currency``, for calls of ``margin_type``."""
+        known = self._book.schedules[schedule]
+        key = (schedule, currency, margin_type if known.margin_sensitive else None)
+        if key not in self._matches:
+            self._matches[key] = match(known, self._assets, self._context(currency, margin_type))
+        return self._matches[key]
+
+    def limits(self, schedule: str, currency: str) -> tuple[LimitMatch, ...]:
+        """The limits of ``schedule`` with the assets and groups that each counts."""
+        key = (schedule, currency)
+        if key not in self._limits:
+            known = self._book.schedules[schedule]
+            self._limits[key] = match_limits(known, self._assets, self._context(currency, None))
+        return self._limits[key]
+
+    @cached_property
+    def posted_margin_types(self) -> dict[str, str | None]:
+        """The margin type under which what is posted at an agreement is read: its calls' own, when they have one."""
+        types = self._book.calls.groupby("agreement_id", sort=False)["margin_type"]
+        return {
+            agreement: group.iloc[0] if group.nunique(dropna=False) == 1 else None for agreement, group in types
+        }

@@ -1,0 +1,49 @@
+"""The two arithmetics of the product: floats for the solver, exact fractions for what is delivered.
+
+A float stands for the decimal that its shortest text shows (0.02 is two hundredths), so both begin at the same figures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+def exact(value: float) -> Fraction:
+    """The decimal that ``repr(value)`` shows, as a fraction."""
+    return Fraction(repr(float(value)))
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """Turns stored floats, and sums kept as fractions, into numbers of one kind."""
+
+    is_exact: bool
+
+    def array(self, values: NDArray[np.float64]) -> Array:
+        """``values`` as they are, or as an object array of fractions. They must be finite."""
+        if not self.is_exact:
+            return np.asarray(values, dtype=np.float64)
+        result = np.empty(len(values), dtype=object)
+        result[:] = [exact(value) for value in values.tolist()]
+        return result
+
+    def number(self, value: Fraction | float) -> Any:
+        """One number of this kind."""
+        if not self.is_exact:
+            return float(value)
+        return value if isinstance(value, Fraction) else exact(value)
+
+    def zeros(self, size: int) -> Array:
+        """``size`` zeros of this kind."""
+        return np.full(size, Fraction(0), dtype=object) if self.is_exact else np.zeros(size)
+
+
+FLOAT = Arithmetic(is_exact=False)
+EXACT = Arithmetic(is_exact=True)

@@ -1,0 +1,285 @@
+"""Sources, uses and the edges between them, as arrays keyed by position with the labels kept beside them.
+
+A source is anything that can be handed over, a use anything that takes, an edge a pair that is eligible and
+deliverable in time. Sources and uses stand in the order of their identifiers, so the rows' order in a file never
+matters. Flow on an edge is market value in base currency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from fractions import Fraction
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collateral_opt.network.exact import EXACT, Arithmetic, Array, exact
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What can be handed over: one holding each.
+
+    ``asset`` is a position in the book's assets; ``quantity`` is in units; ``deliverable_at`` is when it can have
+    arrived, in nanoseconds of UTC; ``cost_bps`` what the firm gives up a year by letting it go.
+    """
+
+    ids: Sequence[str]
+    asset: Ints
+    quantity: Floats
+    deliverable_at: Ints
+    cost_bps: Floats
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class Uses:
+    """What takes collateral: one margin call each.
+
+    ``required`` and ``min_line`` (the least market value of a line there) are in base currency, exact. ``priority`` is a rank: 0 is served first. ``schedule`` is the one in
+    force (the call's own, else its agreement's), ``agreement`` a position in the book's agreements.
+    """
+
+    ids: Sequence[str]
+    agreement: Ints
+    schedule: Sequence[str]
+    required: Sequence[Fraction]
+    priority: Ints
+    min_line: Sequence[Fraction]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def ranks(self) -> int:
+        """How many different priorities there are."""
+        return int(self.priority.max(initial=-1)) + 1
+
+    @cached_property
+    def required_float(self) -> Floats:
+        return np.array([float(r) for r in self.required], dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Assets:
+    """Per asset of the book: the value of one unit, its lot, the least deliverable quantity (0: a lot), and names."""
+
+    ids: Sequence[str]
+    unit_value: Floats
+    price: Floats
+    price_factor: Floats
+    rate: Floats
+    lot: Floats
+    min_quantity: Floats
+    is_cash: Bools
+
+    def exact_unit_value(self, position: int) -> Fraction:
+        """``price * price_factor * fx`` of one unit, in base currency."""
+        return exact(self.price[position]) * exact(self.price_factor[position]) * exact(self.rate[position])
+
+    def unit_values(self, positions: Ints, arithmetic: Arithmetic) -> Array:
+        """Unit values of the assets at ``positions`` in either arithmetic."""
+        if not arithmetic.is_exact:
+            return self.unit_value[positions]
+        known = {p: self.exact_unit_value(p) for p in np.unique(positions).tolist()}
+        result = np.empty(len(positions), dtype=object)
+        result[:] = [known[p] for p in positions.tolist()]
+        return result
+
+
+class Barrier(IntEnum):
+    """What stands between a source and a use; the first that applies."""
+
+    NONE = 0
+    INELIGIBLE = 1
+    WRONG_WAY = 2
+    MATURES = 3
+    LATE = 4
+    NOTHING_LEFT = 5
+
+
+class Reach(Protocol):
+    """Which sources reach a use: asked to build the edges, and again to explain what is not there."""
+
+    def barriers(self, use: int) -> NDArray[np.int8]:
+        """The :class:`Barrier` before each source, for one use."""
+        ...
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Eligible and deliverable pairs, sorted by use, then source.
+
+    ``factor_code`` is a position in ``factors`` (exact collateral factors); ``cost_bps`` is a year's cost on market
+    value, after cash return; ``upper`` is the most market value that can be of use there.
+    """
+
+    source: Ints
+    use: Ints
+    factor_code: Ints
+    factors: Sequence[Fraction]
+    cost_bps: Floats
+    upper: Floats
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    @cached_property
+    def factor(self) -> Floats:
+        table = np.array([float(f) for f in self.factors], dtype=np.float64)
+        return table[self.factor_code] if len(table) else np.zeros(0)
+
+
+@dataclass(frozen=True)
+class Cap:
+    """What a group may reach, per group: a share of something or a figure of its own; see :meth:`values`.
+
+    ``of`` is ``requirement``, ``money``, ``units`` (units of the group's asset), ``asset_money`` (in the asset's
+    currency) or ``posted``. ``figure`` is per group (0 where the fact is unknown: then nothing may go there);
+    ``asset`` is the group's asset where the limit is one per asset, else -1.
+    """
+
+    of: str
+    share: float
+    rate: float
+    requirement: Fraction
+    figure: Floats
+    asset: Ints
+
+    def values(self, measure: str, groups: Ints, assets: Assets, arithmetic: Arithmetic) -> Array:
+        """Caps of the constant kinds for ``groups``, in the limit's measure: base currency, or units."""
+        if self.of == "requirement":
+            caps = arithmetic.zeros(len(groups))
+            return caps + arithmetic.number(self.share) * arithmetic.number(self.requirement)
+        figure = arithmetic.array(self.figure[groups])
+        if self.of == "money":
+            money = figure * arithmetic.number(self.rate)
+        elif self.of == "asset_money":
+            money = figure * arithmetic.number(self.share) * arithmetic.array(assets.rate[self.asset[groups]])
+        else:
+            units = figure * arithmetic.number(self.share)
+            if measure == "quantity":
+                return units
+            return units * assets.unit_values(self.asset[groups], arithmetic)
+        if measure == "quantity":
+            return money / assets.unit_values(self.asset[groups], arithmetic)
+        return money
+
+
+@dataclass(frozen=True)
+class LimitBlock:
+    """One cap of one limit at one agreement, under one schedule in force there.
+
+    ``edge``/``group``: the edges that count and the group of each; ``scope``: every edge that the schedule governs
+    at the agreement. ``posted``: what lies there already, per group, in the limit's measure; ``posted_total`` over
+    all groups and what no group counts. ``shut`` marks groups that what is posted already puts over their cap:
+    they take nothing more.
+    """
+
+    agreement: int
+    schedule: str
+    label: str
+    measure: str
+    groups: Sequence[str]
+    edge: Ints
+    group: Ints
+    scope: Ints
+    posted: Sequence[Fraction]
+    posted_total: Fraction
+    cap: Cap
+    shut: Bools
+
+
+@dataclass(frozen=True)
+class Network:
+    """Everything the mathematics needs to know of a book."""
+
+    assets: Assets
+    agreement_ids: Sequence[str]
+    sources: Sources
+    uses: Uses
+    edges: Edges
+    limits: Sequence[LimitBlock]
+    reach: Reach
+    horizon_years: Fraction
+    """``horizon_days / day_count``: what turns a yearly cost into this run's."""
+
+    @cached_property
+    def edge_asset(self) -> Ints:
+        return self.sources.asset[self.edges.source]
+
+    @cached_property
+    def lot_value(self) -> Floats:
+        """Market value of one lot on each edge."""
+        return (self.assets.unit_value * self.assets.lot)[self.edge_asset]
+
+    @cached_property
+    def least_value(self) -> Floats:
+        """Market value of the smallest line that may be delivered on each edge."""
+        assets = self.assets
+        least = (assets.unit_value * np.maximum(assets.lot, assets.min_quantity))[self.edge_asset]
+        min_line = np.array([float(m) for m in self.uses.min_line], dtype=np.float64)
+        return np.maximum(least, min_line[self.edges.use]) if len(self.edges) else least
+
+
+@dataclass(frozen=True)
+class View:
+    """Some edges of a network in one arithmetic: what a constraint reads.
+
+    ``edge`` are positions in the network's edges; column k of any row built from this view is ``edge[k]``.
+    """
+
+    network: Network
+    edge: Ints
+    arithmetic: Arithmetic
+
+    @cached_property
+    def source(self) -> Ints:
+        return self.network.edges.source[self.edge]
+
+    @cached_property
+    def use(self) -> Ints:
+        return self.network.edges.use[self.edge]
+
+    @cached_property
+    def factor(self) -> Array:
+        """Collateral value of one unit of market value."""
+        if not self.arithmetic.is_exact:
+            return self.network.edges.factor[self.edge]
+        result = np.empty(len(self.edge), dtype=object)
+        factors = self.network.edges.factors
+        result[:] = [factors[c] for c in self.network.edges.factor_code[self.edge].tolist()]
+        return result
+
+    @cached_property
+    def unit_value(self) -> Array:
+        return self.network.assets.unit_values(self.network.edge_asset[self.edge], self.arithmetic)
+
+    def columns_of(self, edges: Ints) -> tuple[Ints, Ints]:
+        """The columns of those of ``edges`` that are in this view, and their positions in ``edges``."""
+        if len(self.edge) == len(self.network.edges):
+            return edges, np.arange(len(edges))
+        column = self._column_of_edge[edges]
+        inside = np.flatnonzero(column >= 0)
+        return column[inside], inside
+
+    @cached_property
+    def _column_of_edge(self) -> Ints:
+        column = np.full(len(self.network.edges), -1, dtype=np.int64)
+        column[self.edge] = np.arange(len(self.edge))
+        return column
+
+
+def exactly(network: Network, edge: Ints) -> View:
+    """``edge`` of ``network`` in exact arithmetic."""
+    return View(network, edge, EXACT)

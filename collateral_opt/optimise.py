@@ -1,0 +1,66 @@
+"""The road of a run, on one screen: book -> network -> flows -> whole lots -> tables -> checked result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from collateral_opt.book import Book
+from collateral_opt.network import build_network
+from collateral_opt.result import Result
+from collateral_opt.result.assemble import assemble
+from collateral_opt.result.checker import require_valid
+from collateral_opt.solve.executable import make_executable
+from collateral_opt.result.summary import summarise
+from collateral_opt.solve.passes import cost_bound, solve_flows
+from collateral_opt.solve.registry import solver_named
+from collateral_opt.solve.seam import Limits
+
+Progress = Callable[[str], None]
+
+
+def optimise(book: Book, *, solver: str = "highs", progress: Progress | None = None) -> Result:
+    """Cover every call of ``book`` at the least cost, in whole lots, and check the answer independently.
+
+    Args:
+        book: what the firm holds and who asks for what; see :class:`~collateral_opt.book.Book`.
+        solver: ``highs`` (in process) or ``pulp:NAME``, any solver that PuLP knows.
+        progress: called with the name of each stage as it begins.
+
+    Raises:
+        SolverError: the solver gave up.
+        CheckFailed: the checker refused the answer: a defect of this program, and nothing is returned.
+    """
+    clock = Clock(progress)
+    chosen, limits = solver_named(solver), Limits(seconds=book.settings.time_limit_s)
+    with clock("matching"):
+        network = build_network(book)
+    with clock("solving"):
+        passes, flows = solve_flows(network, chosen, limits)
+    with clock("making whole lots"):
+        lots = make_executable(network, flows, chosen, book.settings.mip_gap, limits)
+    with clock("pricing"):
+        bound = cost_bound(passes, flows, lots.shortfalls())
+        summary = summarise(book, network, flows, lots, bound, solver)
+        result = assemble(book, network, flows, lots, summary)
+    with clock("checking"):
+        require_valid(book, result)
+    return replace(result, summary={**result.summary, "seconds": clock.seconds})
+
+
+@dataclass
+class Clock:
+    """Times the stages of a run and tells ``progress`` of each."""
+
+    progress: Progress | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        if self.progress is not None:
+            self.progress(stage)
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] = round(time.perf_counter() - start, 4)

@@ -1,0 +1,230 @@
+"""From flows to lines that can be instructed: whole lots, every call covered to the cent, nothing posted in excess.
+
+The flow is rounded down to lots, what calls lack is filled with the cheapest lots that fit, and what is more than a
+call needs is taken off again. Where the result is further from the linear program than asked for, an integer
+program over a small pool of edges improves it. All accounts are exact (:class:`~collateral_opt.solve.ledger.Ledger`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+
+from collateral_opt.errors import SolverError
+from collateral_opt.model.formulation import formulate
+from collateral_opt.model.program import Floats, Program
+from collateral_opt.network.exact import FLOAT
+from collateral_opt.network.network import Bools, Ints, Network, View
+from collateral_opt.solve.ledger import Ledger
+from collateral_opt.solve.passes import Flows, Passes
+from collateral_opt.solve.seam import Limits, Solver
+
+SMALL = 2_000
+"""A network of at most so many edges is its own pool."""
+POOL_PER_CALL = 25
+"""Edges of least reduced cost that join the pool of a larger one, per call."""
+FINE = 1e-6
+"""A lot worth less than this share of its call is counted as continuous by the integer program."""
+EFFORT = 200_000
+"""Most nodes of the integer program times its edges: a count, not a time, so that every machine stops alike."""
+PLANS = 8
+"""How many of the cheapest edges are tried as the main filling of a call."""
+
+
+def make_executable(network: Network, flows: Flows, solver: Solver, mip_gap: float, limits: Limits) -> Ledger:
+    """Whole lots near ``flows``; optimal to ``mip_gap`` where the integer program was needed and finished."""
+    ledger = Ledger(network, _pool(network, flows))
+    price = _prices(network, flows)[ledger.edge]
+    place(ledger, flows.x[ledger.edge], price)
+    if not _close_enough(ledger, flows, mip_gap):
+        polish(ledger, price, solver, replace(limits, mip_gap=mip_gap / 10, mip_nodes=EFFORT // (len(ledger.edge) + 1)))
+    return ledger
+
+
+def _pool(network: Network, flows: Flows) -> Ints:
+    """The edges in use and, per call, those nearest to being used; of holdings with something left, as many again."""
+    edges, sources = network.edges, network.sources
+    if len(edges) <= SMALL:
+        return np.arange(len(edges))
+    held = sources.quantity * network.assets.unit_value[sources.asset]
+    drawn = np.bincount(edges.source, weights=flows.x, minlength=len(sources))
+    spare = (held - drawn)[edges.source] >= network.lot_value
+    per_cover = flows.reduced_cost / edges.factor
+    near = [_nearest(edges.use, per_cover, np.flatnonzero(kind)) for kind in (np.full(len(spare), True), spare)]
+    return np.unique(np.concatenate([*near, np.flatnonzero(flows.x > 0)]))
+
+
+def _nearest(use: Ints, price: Floats, among: Ints) -> Ints:
+    """Of the edges ``among``, the :data:`POOL_PER_CALL` cheapest of each call."""
+    order = among[np.lexsort((among, price[among], use[among]))]
+    _, first, count = np.unique(use[order], return_index=True, return_counts=True)
+    place_in_call = np.arange(len(order)) - np.repeat(first, count)
+    return order[place_in_call < POOL_PER_CALL]
+
+
+def _prices(network: Network, flows: Flows) -> Floats:
+    """Per edge: basis points a year for one unit of cover, with what the supply and limits it takes are worth."""
+    marginal = flows.row_dual[: len(network.uses)][network.edges.use]
+    return np.maximum(flows.reduced_cost / network.edges.factor + marginal, 0.0)
+
+
+def _close_enough(ledger: Ledger, flows: Flows, mip_gap: float) -> bool:
+    """No shorter than the linear program, by priority, and within the gap of its cost."""
+    uses = ledger.network.uses
+    least = np.bincount(uses.priority, weights=flows.short, minlength=uses.ranks)
+    size = np.bincount(uses.priority, weights=uses.required_float, minlength=uses.ranks)
+    short = np.array([float(s) for s in ledger.shortfalls_by_rank()])
+    if np.any(short > least + 1e-8 * size + 1e-9):
+        return False
+    cost = float(ledger.cost())
+    return cost - flows.cost <= mip_gap * max(abs(cost), abs(flows.cost))
+
+
+def place(ledger: Ledger, target: Floats, price: Floats) -> None:
+    """Bring the ledger near ``target`` (market values): round down, fill, trim."""
+    wanted = [int(x / float(v) + 1e-7) for x, v in zip(target.tolist(), ledger.lot_value, strict=True)]
+    # Under a share of what is posted, a line may have to wait for the lines that make room for it.
+    while any([_raise_to(ledger, k, n) for k, n in enumerate(wanted)]):
+        pass
+    order = sorted(range(len(ledger.missing)), key=lambda j: (ledger.network.uses.priority[j], j))
+    for _ in range(3):
+        for j in order:
+            fill(ledger, j, price)
+        if not any([trim(ledger, j, price) for j in order]):
+            break
+
+
+def _raise_to(ledger: Ledger, k: int, wanted: int) -> bool:
+    more = wanted - ledger.lots[k]
+    if more <= 0 or wanted < ledger.least[k]:
+        return False
+    count = ledger.addable(k, more)
+    if count > 0:
+        ledger.add(k, count)
+    return count > 0
+
+
+def fill(ledger: Ledger, j: int, price: Floats) -> None:
+    """Cover what call ``j`` lacks: one main edge up to its last whole lot, then the edge that closes it cheapest."""
+    by_price = sorted(ledger.lines_of[j], key=lambda k: (price[k], k))
+    while ledger.missing[j] > 0:
+        open_edges = [k for k in by_price if ledger.addable(k, 1) > 0]
+        if not open_edges:
+            return
+        plans = [_plan(ledger, j, main, open_edges, price) for main in open_edges[:PLANS]]
+        _, main, count, closing = min(plans, key=lambda plan: plan[0])
+        if count:
+            ledger.add(main, count)
+        if closing is not None:
+            last = ledger.addable(closing, -(-ledger.missing[j] // ledger.value[closing]))
+            if last:
+                ledger.add(closing, last)
+        elif not count:
+            return
+
+
+def _plan(
+    ledger: Ledger, j: int, main: int, edges: list[int], price: Floats
+) -> tuple[tuple[float, float, int], int, int, int | None]:
+    """Whole lots of ``main`` without excess, then the cheapest edge that covers the rest: key, main, lots, closing."""
+    missing = ledger.missing[j]
+    whole = missing // ledger.value[main]
+    count = ledger.addable(main, whole) if whole else 0
+    if count > whole:
+        count = 0
+    rest = missing - count * ledger.value[main]
+    spent = count * ledger.value[main] * price[main]
+    if rest <= 0:
+        return (spent, 0.0, main), main, count, None
+    best: tuple[float, float, int] | None = None
+    for k in edges:
+        if k == main and count:
+            # Its room shrinks by what the plan takes: one more lot must still fit.
+            lots = -(-rest // ledger.value[k])
+            fits = ledger.addable(k, count + lots) >= count + lots
+        else:
+            lots = max(-(-rest // ledger.value[k]), ledger.least[k] - ledger.lots[k])
+            fits = ledger.addable(k, lots) >= lots
+        if fits:
+            value = lots * ledger.value[k]
+            key = (spent + value * price[k], float(value - rest), k)
+            best = min(best, key) if best is not None else key
+    if best is None:
+        # Nothing closes it in one step: the cheapest first, and the loop goes on.
+        return (float("inf"), float(rest), main), main, ledger.addable(main, max(1, whole)), None
+    return best, main, count, best[2]
+
+
+def trim(ledger: Ledger, j: int, price: Floats) -> bool:
+    """Take off what call ``j`` has too much, dearest lines first. Says whether anything went."""
+    went = False
+    for k in sorted(ledger.lines_of[j], key=lambda k: (-price[k], -k)):
+        excess = -ledger.missing[j]
+        if excess <= 0:
+            return went
+        count = ledger.removable(k, excess // ledger.value[k])
+        if count:
+            ledger.add(k, -count)
+            went = True
+    return went
+
+
+def polish(ledger: Ledger, price: Floats, solver: Solver, limits: Limits) -> None:
+    """Improve the ledger by an integer program over its edges, started from what it holds; kept only if better."""
+    network, view = ledger.network, View(ledger.network, ledger.edge, FLOAT)
+    program = in_lots(network, view, formulate(network, ledger.edge))
+    before, rank_before = ledger.snapshot(), _standing(ledger)
+    try:
+        passes = Passes(network, program, view, solver, limits)
+        solution = passes.in_order()
+    except SolverError:
+        return
+    found = np.clip(solution.x[: len(view.edge)], 0.0, None) * passes.scaling.column[: len(view.edge)]
+    ledger.restore((0,) * len(before))
+    place(ledger, _snapped(found, view, program), price)
+    if _standing(ledger) >= rank_before:
+        ledger.restore(before)
+
+
+def _standing(ledger: Ledger) -> tuple[tuple[Fraction, ...], Fraction]:
+    """What decides between two answers: shortfalls by priority, then cost."""
+    return ledger.shortfalls_by_rank(), ledger.cost()
+
+
+def in_lots(network: Network, view: View, program: Program) -> Program:
+    """``program`` with coarse edges counted in whole lots, and covers that may overshoot by less than a lot.
+
+    A lot worth more than its call counts as the call: one is enough either way, and the figures stay near one.
+    """
+    edges = len(view.edge)
+    required = network.uses.required_float
+    lot_value = network.lot_value[view.edge]
+    lot_cover = np.minimum(lot_value * network.edges.factor[view.edge], required[view.use])
+    coarse: Bools = lot_cover > FINE * required[view.use]
+    overshoot = np.zeros(len(required))
+    np.maximum.at(overshoot, view.use[coarse], lot_cover[coarse])
+    # The program's first rows cover the calls, and their first entries are its edges.
+    coefficient, row_upper = program.rows.coefficient.copy(), program.rows.upper.copy()
+    coefficient[:edges] = np.where(coarse, lot_cover / lot_value, coefficient[:edges])
+    row_upper[: len(required)] += overshoot
+    upper, unit = program.upper.copy(), program.unit.copy()
+    held = (network.sources.quantity * network.assets.unit_value[network.sources.asset])[view.source]
+    whole = np.floor(np.minimum(upper[:edges], held) / lot_value + 1e-9) * lot_value
+    upper[:edges] = np.where(coarse, whole, upper[:edges])
+    unit[:edges] = np.where(coarse, lot_value, unit[:edges])
+    return replace(
+        program,
+        rows=replace(program.rows, coefficient=coefficient, upper=row_upper),
+        upper=upper,
+        unit=unit,
+        integer=np.concatenate([coarse, np.zeros(len(required), dtype=bool)]),
+    )
+
+
+def _snapped(found: Floats, view: View, program: Program) -> Floats:
+    """The integer program's answer with its whole lots made whole."""
+    assert program.integer is not None
+    integer, unit = program.integer[: len(view.edge)], program.unit[: len(view.edge)]
+    return np.where(integer, np.rint(found / unit) * unit, found)

@@ -1,0 +1,293 @@
+"""HiGHS in this process: a program goes over as arrays, and the basis stays warm while its numbers change.
+
+One thread and a fixed seed, so that the same program gives the same answer. Every return status is checked:
+HiGHS raises nothing by itself, and after one failed call the later ones fail silently.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import highspy
+import numpy as np
+from highspy import HighsModelStatus, HighsStatus, cb
+from numpy.typing import NDArray
+
+from collateral_opt.errors import SolverError, UsageError
+from collateral_opt.model.program import Floats, Program
+from collateral_opt.solve.seam import Limits, Solution, Status
+
+OLDEST = (1, 15, 1)  # 1.14.0 returns wrong optima
+TOLERANCE = 1e-9
+LOOSER_TOLERANCE = 1e-7
+
+_OPTIONS: dict[str, bool | int | float | str] = {
+    "output_flag": False,
+    "threads": 1,
+    "parallel": "off",
+    "random_seed": 0,
+    "solver": "simplex",
+    "simplex_strategy": 0,  # primal simplex from a primal feasible basis (costs changed), otherwise dual
+    "small_matrix_value": 1e-12,  # drop nothing that a schedule could mean
+    "mip_abs_gap": 1e-9,
+}
+_TOLERANCES = ("primal_feasibility_tolerance", "dual_feasibility_tolerance", "mip_feasibility_tolerance")
+_OCCASIONS = (cb.HighsCallbackType.kCallbackSimplexInterrupt, cb.HighsCallbackType.kCallbackMipInterrupt)
+_FEASIBLE_POINT = int(highspy.SolutionStatus.kSolutionStatusFeasible)
+_FINAL = {
+    HighsModelStatus.kOptimal: Status.OPTIMAL,
+    HighsModelStatus.kInfeasible: Status.INFEASIBLE,
+    HighsModelStatus.kUnbounded: Status.UNBOUNDED,
+}
+_STOPPED = {
+    HighsModelStatus.kTimeLimit,
+    HighsModelStatus.kIterationLimit,
+    HighsModelStatus.kSolutionLimit,
+    HighsModelStatus.kInterrupt,
+    HighsModelStatus.kMemoryLimit,
+    HighsModelStatus.kObjectiveBound,
+    HighsModelStatus.kObjectiveTarget,
+}
+_CLEAR = {*_FINAL, *_STOPPED, HighsModelStatus.kModelEmpty}
+
+
+class HighsSolver:
+    """The default solver. Raises :class:`UsageError` where highspy is older than :data:`OLDEST`."""
+
+    name = "highs"
+
+    def __init__(self) -> None:
+        found = (highspy.HIGHS_VERSION_MAJOR, highspy.HIGHS_VERSION_MINOR, highspy.HIGHS_VERSION_PATCH)
+        if found < OLDEST:
+            raise UsageError(
+                f"highspy {'.'.join(map(str, found))} is installed, and answers of versions before "
+                f"{'.'.join(map(str, OLDEST))} cannot be relied on. Run: pip install --upgrade highspy"
+            )
+
+    def load(self, program: Program) -> HighsSession:
+        return HighsSession(program)
+
+
+class HighsSession:
+    """A program inside HiGHS, for one thread at a time; sessions do not disturb each other.
+
+    The first solve of a linear program presolves; later ones start from the last basis. Integer columns come
+    back as whole numbers.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self._n_columns = program.n_columns
+        self._n_rows = program.n_rows
+        self._integer = np.zeros(program.n_columns, dtype=np.bool_)
+        if program.integer is not None:
+            self._integer[:] = program.integer
+        self._row_lower = _figures(program.rows.lower, program.n_rows, "lower bounds of rows")
+        self._row_upper = _figures(program.rows.upper, program.n_rows, "upper bounds of rows")
+        self._columns = np.arange(program.n_columns, dtype=np.int32)
+        self._rows = np.arange(program.n_rows, dtype=np.int32)
+        # the compiled class: highspy.Highs adds a modelling layer, and locks shared by all instances
+        self._highs = highspy._core._Highs()
+        self._stop = threading.Event()
+        for name, value in _OPTIONS.items():
+            self._set(name, value)
+        self._set_tolerance(TOLERANCE)
+        self._check("passModel", self._highs.passModel(_arrays(program)))
+        if self._is_mip:
+            kinds = self._integer.astype(np.uint8)
+            self._check(
+                "changeColsIntegrality",
+                self._highs.changeColsIntegrality(self._n_columns, self._columns, kinds),
+            )
+        self._check("setCallback", self._highs.setCallback(_interrupt_when(self._stop), None))
+        for occasion in _OCCASIONS:
+            self._check("startCallback", self._highs.startCallback(occasion))
+
+    def change_costs(self, cost: Floats) -> None:
+        figures = _finite(cost, self._n_columns, "costs")
+        self._check("changeColsCost", self._highs.changeColsCost(self._n_columns, self._columns, figures))
+
+    def change_column_bounds(self, lower: Floats, upper: Floats) -> None:
+        low = _figures(lower, self._n_columns, "lower bounds of columns")
+        high = _figures(upper, self._n_columns, "upper bounds of columns")
+        status = self._highs.changeColsBounds(self._n_columns, self._columns, low, high)
+        self._check("changeColsBounds", status)
+
+    def change_row_bounds(self, lower: Floats, upper: Floats) -> None:
+        low = _figures(lower, self._n_rows, "lower bounds of rows")
+        high = _figures(upper, self._n_rows, "upper bounds of rows")
+        change = self._highs.changeRowsBounds  # type: ignore[attr-defined]  # missing in the stubs of 1.15.1
+        self._check("changeRowsBounds", change(self._n_rows, self._rows, low, high))
+        self._row_lower, self._row_upper = low, high
+
+    def start_from(self, x: Floats) -> None:
+        """Give an integer program an answer to improve on; a linear one has its basis, and ignores this."""
+        if self._is_mip:
+            figures = _finite(x, self._n_columns, "starting values")
+            self._check("setSolution", self._highs.setSolution(self._n_columns, self._columns, figures))
+
+    def solve(self, limits: Limits = Limits()) -> Solution:
+        """Solve what is loaded now. Ctrl-C stops HiGHS first, and then does what it always does."""
+        self._set("mip_rel_gap", limits.mip_gap)
+        self._set("mip_max_nodes", 2**31 - 1 if limits.mip_nodes is None else limits.mip_nodes)
+        self._set("time_limit", np.inf if limits.seconds is None else limits.seconds)
+        with _ctrl_c_sets(self._stop):
+            self._run_until_clear()
+        return self._read()
+
+    @property
+    def _is_mip(self) -> bool:
+        return bool(self._integer.any())
+
+    def _run_until_clear(self) -> None:
+        """Run; resolve "unbounded or infeasible"; where the numbers fail, start afresh and looser, once."""
+        ran = self._highs.run()
+        if self._highs.getModelStatus() == HighsModelStatus.kUnboundedOrInfeasible:
+            ran = self._without_presolve()
+        if ran == HighsStatus.kError or self._highs.getModelStatus() not in _CLEAR:
+            self._check("clearSolver", self._highs.clearSolver())
+            self._set_tolerance(LOOSER_TOLERANCE)
+            try:
+                self._check("run", self._highs.run())
+            finally:
+                self._set_tolerance(TOLERANCE)
+
+    def _without_presolve(self) -> HighsStatus:
+        self._set("presolve", "off")
+        try:
+            return self._highs.run()
+        finally:
+            self._set("presolve", "choose")
+
+    def _read(self) -> Solution:
+        said = self._highs.getModelStatus()
+        info = self._highs.getInfo()
+        answered = info.primal_solution_status == _FEASIBLE_POINT
+        status = _FINAL.get(said, Status.FAILED)
+        if said in _STOPPED:
+            status = Status.FEASIBLE if self._is_mip and answered else Status.STOPPED
+        if said == HighsModelStatus.kModelEmpty:
+            status, answered = self._empty_status(), True
+        if status is Status.OPTIMAL and not answered:
+            status = Status.FAILED
+        message = self._highs.modelStatusToString(said)
+        read = status in (Status.OPTIMAL, Status.FEASIBLE)
+        nothing = np.full(self._n_columns, np.nan)
+        no_duals = np.full(self._n_rows, np.nan)
+        if not read:
+            bound = info.mip_dual_bound if self._is_mip and status is Status.STOPPED else np.nan
+            return Solution(status, message, np.nan, bound, nothing, no_duals, nothing)
+        solution = self._highs.getSolution()
+        x = np.array(solution.col_value, dtype=np.float64)
+        objective = float(info.objective_function_value)
+        if self._is_mip:
+            x[self._integer] = np.round(x[self._integer])
+            return Solution(status, message, objective, float(info.mip_dual_bound), x, no_duals, nothing)
+        row_dual = np.array(solution.row_dual, dtype=np.float64)
+        reduced_cost = np.array(solution.col_dual, dtype=np.float64)
+        return Solution(status, message, objective, objective, x, row_dual, reduced_cost)
+
+    def _empty_status(self) -> Status:
+        """HiGHS does not look at the rows of a program without columns: each must allow zero."""
+        holds = np.all(self._row_lower <= 0) and np.all(self._row_upper >= 0)
+        return Status.OPTIMAL if holds else Status.INFEASIBLE
+
+    def _set(self, option: str, value: bool | int | float | str) -> None:
+        self._check(f"setOptionValue({option!r}, {value!r})", self._highs.setOptionValue(option, value))
+
+    def _set_tolerance(self, tolerance: float) -> None:
+        for option in _TOLERANCES:
+            self._set(option, tolerance)
+
+    def _check(self, call: str, status: HighsStatus) -> None:
+        if status == HighsStatus.kError:
+            said = self._highs.modelStatusToString(self._highs.getModelStatus())
+            raise SolverError(
+                f"HiGHS refused the call {call} for a program of {self._n_columns} columns "
+                f"and {self._n_rows} rows (model status: {said})."
+            )
+
+
+def _arrays(program: Program) -> highspy.HighsLp:
+    """The program column by column, in the arrays HiGHS reads; entries at the same place are added up."""
+    rows = program.rows
+    height = max(program.n_rows, 1)
+    place, position = np.unique(np.asarray(rows.column) * height + rows.row, return_inverse=True)
+    coefficient = _finite(rows.coefficient, len(rows.row), "coefficients")
+    start: NDArray[Any] = np.searchsorted(place, np.arange(program.n_columns + 1) * height).astype(np.int32)
+    row: NDArray[Any] = (place % height).astype(np.int32)
+    lp = highspy.HighsLp()
+    lp.num_col_ = program.n_columns
+    lp.num_row_ = program.n_rows
+    lp.col_cost_ = _finite(program.cost, program.n_columns, "costs")
+    lp.col_lower_ = _figures(program.lower, program.n_columns, "lower bounds of columns")
+    lp.col_upper_ = _figures(program.upper, program.n_columns, "upper bounds of columns")
+    lp.row_lower_ = _figures(rows.lower, program.n_rows, "lower bounds of rows")
+    lp.row_upper_ = _figures(rows.upper, program.n_rows, "upper bounds of rows")
+    lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+    lp.a_matrix_.num_col_ = program.n_columns
+    lp.a_matrix_.num_row_ = program.n_rows
+    lp.a_matrix_.start_ = start
+    lp.a_matrix_.index_ = row
+    lp.a_matrix_.value_ = np.bincount(position, weights=coefficient, minlength=len(place))
+    return lp
+
+
+def _figures(values: NDArray[np.generic], length: int, what: str) -> Floats:
+    """HiGHS trusts lengths and takes NaN for a figure: neither may reach it."""
+    figures = np.ascontiguousarray(values, dtype=np.float64)
+    if figures.shape != (length,):
+        raise SolverError(f"{what}: {figures.shape} figures where the program has {length}.")
+    wrong = np.flatnonzero(np.isnan(figures))
+    if len(wrong):
+        raise SolverError(f"{what}: the figure at position {wrong[0]} is not a number.")
+    return figures
+
+
+def _finite(values: NDArray[np.generic], length: int, what: str) -> Floats:
+    figures = _figures(values, length, what)
+    wrong = np.flatnonzero(np.isinf(figures))
+    if len(wrong):
+        raise SolverError(f"{what}: the figure at position {wrong[0]} is infinite.")
+    return figures
+
+
+def _interrupt_when(stop: threading.Event) -> Callable[..., None]:
+    """What HiGHS calls at each of its looks; it holds no session, so that a session can be freed."""
+
+    def look(_kind: Any, _message: str, _out: Any, answer: Any, _data: Any) -> None:
+        if stop.is_set():
+            answer.user_interrupt = True
+
+    return look
+
+
+@contextmanager
+def _ctrl_c_sets(stop: threading.Event) -> Iterator[None]:
+    """Hold Ctrl-C back until the solver has come to rest, then hand it to whoever handled it before.
+
+    An exception thrown through the solver would leave it half way. Signals reach the main thread only: a
+    solve in another thread is not interrupted.
+    """
+    stop.clear()
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    held: list[tuple[int, FrameType | None]] = []
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        held.append((number, frame))
+        stop.set()
+
+    signal.signal(signal.SIGINT, hold)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if held:
+        before(*held[0])

@@ -1,0 +1,183 @@
+"""The aims in their order: shortfall by priority, then cost, then the order of identifiers.
+
+One warm session serves all passes. The first tries to cover every call, with a penalty on each call's *share* left
+uncovered, so that a call of one cent weighs as much as one of a billion. Where that leaves no shortfall, nothing
+better can exist and the passes by priority are skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+
+from collateral_opt.errors import SolverError
+from collateral_opt.model.formulation import formulate, shortfall_aim, tie_aim
+from collateral_opt.model.program import Floats, Program, dual_bound, scale
+from collateral_opt.network.exact import FLOAT
+from collateral_opt.network.network import Network, View
+from collateral_opt.solve.seam import Limits, Session, Solution, Solver, Status
+
+COVERED = 1e-9
+"""A call is covered by the linear program when less than this share of it is missing."""
+PENALTY = 1e4
+"""What an uncovered call costs in the first pass, where the dearest edge used in full costs 100."""
+FACE = 1e-7
+"""Reduced costs and duals smaller than this, in scaled figures, count as zero when ties are broken."""
+
+
+@dataclass(frozen=True)
+class Flows:
+    """The linear program's answer, in base currency and yearly basis points.
+
+    ``x`` [edges of the program], ``short`` [calls]; ``cost`` and ``bound`` of the cost pass (``bound`` is proven by
+    the duals alone); ``row_dual`` [rows], ``reduced_cost`` [edges].
+    """
+
+    program: Program
+    x: Floats
+    short: Floats
+    cost: float
+    bound: float
+    row_dual: Floats
+    reduced_cost: Floats
+
+
+class Passes:
+    """A formulated network loaded into a solver, and what has been promised so far."""
+
+    def __init__(self, network: Network, program: Program, view: View, solver: Solver, limits: Limits) -> None:
+        self.network = network
+        self.program = program
+        self.view = view
+        self.limits = limits
+        self.scaled, self.scaling = scale(program)
+        self.session: Session = solver.load(self.scaled)
+        self._lower, self._upper = self.scaled.lower.copy(), self.scaled.upper.copy()
+        self._row_lower = np.asarray(self.scaled.rows.lower, dtype=np.float64).copy()
+        self._row_upper = np.asarray(self.scaled.rows.upper, dtype=np.float64).copy()
+
+    @property
+    def _edges(self) -> int:
+        return len(self.view.edge)
+
+    def _run(self, aim: str) -> Solution:
+        solution = self.session.solve(self.limits)
+        if solution.status not in (Status.OPTIMAL, Status.FEASIBLE):
+            raise SolverError(f"the pass for {aim} ended {solution.status.value}: {solution.message}")
+        return solution
+
+    def cover_everything(self) -> Solution:
+        """Cost with a penalty on each call's share left uncovered."""
+        penalty = np.where(np.arange(self.program.n_columns) < self._edges, self.scaled.cost, PENALTY)
+        self.session.change_costs(penalty)
+        return self._run("cover")
+
+    def least_shortfalls(self) -> None:
+        """Minimise the shortfall of each priority in turn, and promise what was reached to the passes after it."""
+        first_row = len(self.network.uses)
+        for rank in range(self.network.uses.ranks):
+            aim = shortfall_aim(self.view, rank) * self.scaling.column
+            size = float(np.max(aim, initial=0.0)) or 1.0
+            self.session.change_costs(aim / size)
+            solution = self._run(f"shortfall of priority rank {rank + 1}")
+            reached = float(aim @ np.maximum(solution.x, 0.0)) / self.scaling.row[first_row + rank]
+            self._row_upper[first_row + rank] = reached + COVERED
+            self.session.change_row_bounds(self._row_lower, self._row_upper)
+
+    def cap_shortfalls(self, short: Floats) -> None:
+        """Let no call be shorter than ``short`` [calls, base currency]."""
+        self._upper[self._edges :] = short / self.scaling.column[self._edges :]
+        self.session.change_column_bounds(self._lower, self._upper)
+
+    def release_promises(self) -> None:
+        """Forget what the shortfall passes reached: caps on single calls take their place."""
+        first_row = len(self.network.uses)
+        self._row_upper[first_row : first_row + self.network.uses.ranks] = np.inf
+        self.session.change_row_bounds(self._row_lower, self._row_upper)
+
+    def least_cost(self) -> Solution:
+        """The cost pass, within what has been promised."""
+        self.session.change_costs(self.scaled.cost)
+        return self._run("cost")
+
+    def in_order(self) -> Solution:
+        """All aims but the last: the solution of the cost pass."""
+        covering = self.cover_everything()
+        if np.any(covering.x[self._edges :] > COVERED):
+            self.least_shortfalls()
+        elif self.program.integer is not None:
+            return covering
+        else:
+            self.cap_shortfalls(np.zeros(len(self.network.uses)))
+        return self.least_cost()
+
+    def bound(self, solution: Solution) -> float:
+        """What the duals of a cost pass prove, in the program's own figures."""
+        rows = replace(self.scaled.rows, lower=self._row_lower, upper=self._row_upper)
+        promised = replace(self.scaled, lower=self._lower, upper=self._upper, rows=rows)
+        return dual_bound(promised, solution.row_dual) * self.scaling.objective
+
+    def break_ties(self, solution: Solution) -> Solution:
+        """Among all answers of this cost, the one that comes first by identifiers."""
+        at_lower, at_upper = solution.reduced_cost > FACE, solution.reduced_cost < -FACE
+        upper = np.where(at_lower, self._lower, self._upper)
+        lower = np.where(at_upper, self._upper, self._lower)
+        binding_above, binding_below = solution.row_dual < -FACE, solution.row_dual > FACE
+        row_lower = np.where(binding_above & np.isfinite(self._row_upper), self._row_upper, self._row_lower)
+        row_upper = np.where(binding_below & np.isfinite(self._row_lower), self._row_lower, self._row_upper)
+        aim = tie_aim(self.view) * self.scaling.column
+        self.session.change_column_bounds(lower, upper)
+        self.session.change_row_bounds(row_lower, row_upper)
+        self.session.change_costs(aim / (float(np.max(aim, initial=0.0)) or 1.0))
+        tied = self.session.solve(self.limits)
+        self.session.change_column_bounds(self._lower, self._upper)
+        self.session.change_row_bounds(self._row_lower, self._row_upper)
+        # The face is cut with a tolerance; an answer that falls outside it is no answer, and the first one stands.
+        return tied if tied.status is Status.OPTIMAL else solution
+
+    def flows(self, solution: Solution, priced: Solution) -> Flows:
+        """``solution`` in base currency, with the duals of ``priced``."""
+        x = np.clip(solution.x, 0.0, None) * self.scaling.column
+        return Flows(
+            program=self.program,
+            x=x[: self._edges],
+            short=x[self._edges :],
+            cost=float(self.program.cost @ x),
+            bound=self.bound(priced),
+            row_dual=priced.row_dual * self.scaling.objective / self.scaling.row,
+            reduced_cost=(priced.reduced_cost * self.scaling.objective / self.scaling.column)[: self._edges],
+        )
+
+
+def solve_flows(network: Network, solver: Solver, limits: Limits = Limits()) -> tuple[Passes, Flows]:
+    """The least-shortfall, least-cost flows of ``network`` and the session that found them.
+
+    Raises:
+        SolverError: a pass ended without an answer.
+    """
+    program = formulate(network)
+    view = View(network, np.arange(len(network.edges)), FLOAT)
+    passes = Passes(network, program, view, solver, limits)
+    priced = passes.in_order()
+    return passes, passes.flows(passes.break_ties(priced), priced)
+
+
+def cost_bound(passes: Passes, flows: Flows, shortfalls: Sequence[Fraction]) -> float:
+    """The least cost of any answer, in lots or not, whose shortfalls are no larger than ``shortfalls``.
+
+    In base currency times yearly basis points. Lines may exceed a call by less than the smallest there may be; where one more
+    unit of a call would *save* money, the bound allows for that.
+    """
+    network, bound, duals = passes.network, flows.bound, flows.row_dual
+    if any(shortfalls):
+        passes.release_promises()
+        passes.cap_shortfalls(np.array([float(s) for s in shortfalls]) * (1 + COVERED))
+        solution = passes.least_cost()
+        priced = passes.flows(solution, solution)
+        bound, duals = priced.bound, priced.row_dual
+    overshoot = np.zeros(len(network.uses))
+    np.maximum.at(overshoot, network.edges.use, network.least_value * network.edges.factor)
+    return bound + float(np.minimum(duals[: len(network.uses)], 0.0) @ overshoot)

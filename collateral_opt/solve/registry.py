@@ -1,0 +1,28 @@
+"""Solvers by the name the command line gives them: ``highs``, or ``pulp:NAME``."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from collateral_opt.errors import UsageError
+from collateral_opt.solve.highs import HighsSolver
+from collateral_opt.solve.pulp_adapter import PulpSolver, installed_solvers, known_solvers
+from collateral_opt.solve.seam import Solver
+
+
+def solver_named(name: str) -> Solver:
+    """The solver of that name; :class:`UsageError` says which there are on this machine."""
+    known = {"highs": "highs", **{f"pulp:{solver}".lower(): f"pulp:{solver}" for solver in known_solvers()}}
+    asked = name.lower()
+    if asked == "highs":
+        return HighsSolver()
+    if asked in known:
+        return PulpSolver(known[asked].removeprefix("pulp:"))
+    close = get_close_matches(asked, known, n=1) or get_close_matches(f"pulp:{asked}", known, n=1)
+    meant = f" Did you mean {known[close[0]]!r}?" if close else ""
+    raise UsageError(f"There is no solver {name!r}.{meant} Available here: {', '.join(available())}.")
+
+
+def available() -> list[str]:
+    """The names of the solvers on this machine, the default first."""
+    return ["highs", *(f"pulp:{solver}" for solver in installed_solvers())]

@@ -1,0 +1,136 @@
+"""Each constraint alone: its rows against figures written down from the formula, in floats and in fractions."""
+
+from __future__ import annotations
+
+import inspect
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from collateral_opt.model import constraints
+from collateral_opt.model.constraints import concentration, cover, promised, share_of_posted, supply
+from collateral_opt.network.exact import EXACT, FLOAT, Arithmetic
+from collateral_opt.network.network import View
+from tests.networks import limit, network
+
+# Two holdings: H0 is worth 2 a unit (100 units), H1 0.5 a unit (1,000 units). Two calls: C0 of 50, C1 of 80.
+# Edges in order: C0<-H0 at 0.9, C0<-H1 at 0.8, C1<-H1 at 0.8.
+HOLDINGS = [("H0", 2.0, 1.0, 100.0), ("H1", 0.5, 10.0, 1000.0)]
+CALLS = [("C0", "50"), ("C1", "80")]
+PAIRS = [(0, 0, "0.9", 10.0), (0, 1, "0.8", 20.0), (1, 1, "0.8", 30.0)]
+
+
+def view(arithmetic: Arithmetic = FLOAT, limits: list = [], edge: list[int] | None = None) -> View:  # noqa: B006
+    net = network(HOLDINGS, CALLS, PAIRS, limits)
+    return View(net, np.array(edge if edge is not None else [0, 1, 2]), arithmetic)
+
+
+def dense(rows, columns: int) -> list[list]:
+    table = [[0] * columns for _ in rows.labels]
+    for r, c, a in zip(rows.row, rows.column, rows.coefficient, strict=True):
+        assert table[r][c] == 0, "an entry is given once"
+        table[r][c] = a
+    return table
+
+
+def test_cover_counts_value_after_haircut_and_the_shortfall_against_the_call():
+    rows = cover(view(EXACT))
+    assert dense(rows, 5) == [
+        [Fraction(9, 10), Fraction(8, 10), 0, 1, 0],
+        [0, 0, Fraction(8, 10), 0, 1],
+    ]
+    assert list(rows.lower) == list(rows.upper) == [50, 80]
+    assert rows.labels == [("cover", "C0"), ("cover", "C1")]
+
+
+def test_supply_is_what_is_held_at_market_value():
+    rows = supply(view())
+    assert dense(rows, 3) == [[1, 0, 0], [0, 1, 1]]
+    assert list(rows.upper) == [200.0, 500.0]
+    assert list(rows.lower) == [-np.inf, -np.inf]
+
+
+def test_supply_of_a_view_names_only_the_holdings_it_draws_on():
+    rows = supply(view(edge=[2]))
+    assert rows.labels == [("supply", "H1")]
+    assert dense(rows, 1) == [[1]]
+
+
+def test_promised_sums_the_shortfalls_of_one_priority():
+    net = network(HOLDINGS, CALLS, PAIRS, priority=[1, 0])
+    rows = promised(View(net, np.arange(3), FLOAT), np.array([7.0, np.inf]))
+    # Rank 0 holds C1, whose shortfall is the second column after the three edges.
+    assert dense(rows, 5) == [[0, 0, 0, 0, 1], [0, 0, 0, 1, 0]]
+    assert list(rows.upper) == [7.0, np.inf]
+
+
+@pytest.mark.parametrize(
+    ("measure", "coefficient", "room"),
+    [
+        # A quarter of a requirement of 130 is 32.5 in money whatever is measured.
+        ("market_value", [1, 1, 1], Fraction(325, 10)),
+        ("value_after_haircut", [Fraction(9, 10), Fraction(8, 10), Fraction(8, 10)], Fraction(325, 10)),
+    ],
+)
+def test_concentration_in_a_share_of_the_requirement(measure, coefficient, room):
+    block = limit("requirement", measure, [0, 1, 2], [0, 0, 0], [0, 1, 2], share=0.25, requirement="130")
+    rows = concentration(view(EXACT), block)
+    assert dense(rows, 3) == [coefficient]
+    assert list(rows.upper) == [room]
+
+
+def test_concentration_in_units_counts_units():
+    # 2.5 % of 4,000 outstanding is 100 units; an H1 unit is worth 0.5, so a unit of value is two units.
+    block = limit("units", "quantity", [1, 2], [0, 0], [0, 1, 2], share=0.025, figure=4000, asset=[1])
+    rows = concentration(view(EXACT), block)
+    assert dense(rows, 3) == [[0, 2, 2]]
+    assert list(rows.upper) == [100]
+
+
+def test_concentration_of_market_value_in_units_is_worth_the_units():
+    block = limit("units", "market_value", [1, 2], [0, 0], [0, 1, 2], share=0.025, figure=4000, asset=[1])
+    assert list(concentration(view(EXACT), block).upper) == [50]  # 100 units at 0.5
+
+
+def test_concentration_leaves_room_for_less_by_what_is_posted():
+    block = limit("money", "market_value", [0, 1], [0, 1], [0, 1, 2], figure=60, posted=["25", "61"])
+    rows = concentration(view(EXACT), block)
+    # 60 - 25 = 35; the second group is over its cap already, which leaves no room rather than less than none.
+    assert list(rows.upper) == [35, 0]
+
+
+def test_share_of_posted_weighs_the_group_against_everything_there():
+    # Group {C0<-H0} at most 40 % of all collateral; 10 of it lies there, of 30 in all.
+    block = limit(
+        "posted", "value_after_haircut", [0], [0], [0, 1, 2], share=0.4, posted=["10"], posted_total="30"
+    )
+    rows = share_of_posted(view(EXACT), block)
+    # 0.9 x0 - 0.4 (0.9 x0 + 0.8 x1 + 0.8 x2) <= 0.4 * 30 - 10
+    assert dense(rows, 3) == [[Fraction(54, 100), Fraction(-32, 100), Fraction(-32, 100)]]
+    assert list(rows.upper) == [2]
+
+
+def test_share_of_posted_is_not_enforced_where_the_group_is_shut():
+    block = limit("posted", "market_value", [0, 1], [0, 1], [0, 1, 2], share=0.4, shut=[True, False])
+    rows = share_of_posted(view(), block)
+    assert [label[-1] for label in rows.labels] == ["g1"]
+
+
+def test_floats_and_fractions_say_the_same():
+    block = limit("requirement", "value_after_haircut", [0, 2], [0, 1], [0, 1, 2], share=0.3, requirement="130")
+    for constraint in (cover, supply, lambda v: concentration(v, block)):
+        floats, fractions = constraint(view(FLOAT)), constraint(view(EXACT))
+        assert floats.labels == fractions.labels
+        assert np.allclose(floats.coefficient, fractions.coefficient.astype(float), rtol=1e-15)
+        assert np.allclose(floats.upper, fractions.upper.astype(float), rtol=1e-15)
+
+
+def test_every_constraint_has_a_test_here():
+    public = {
+        name
+        for name, function in inspect.getmembers(constraints, inspect.isfunction)
+        if function.__module__ == constraints.__name__ and not name.startswith("_")
+    }
+    tested = {"cover", "supply", "promised", "concentration", "share_of_posted"}
+    assert public == tested | {"limits"}, "limits only gathers the others"

@@ -1,0 +1,124 @@
+"""Small networks made by hand, for tests of the mathematics that should not depend on reading a book."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from collateral_opt.network.network import Assets, Barrier, Cap, Edges, LimitBlock, Network, Sources, Uses
+
+
+class EverythingReaches:
+    """No barrier before any source."""
+
+    def __init__(self, sources: int) -> None:
+        self._sources = sources
+
+    def barriers(self, use: int) -> np.ndarray:
+        return np.full(self._sources, Barrier.NONE, dtype=np.int8)
+
+
+def network(
+    holdings: Sequence[tuple[str, float, float, float]],
+    calls: Sequence[tuple[str, str]],
+    pairs: Sequence[tuple[int, int, str, float]],
+    limits: Sequence[LimitBlock] = (),
+    priority: Sequence[int] | None = None,
+) -> Network:
+    """``holdings``: (id, unit value, lot, quantity); ``calls``: (id, amount); ``pairs``: (call, holding, factor, bps).
+
+    Every holding is an asset of its own, every call belongs to the one agreement ``A``. A year is the horizon.
+    """
+    n = len(holdings)
+    unit_value = np.array([u for _, u, _, _ in holdings], dtype=float)
+    pairs = sorted(pairs, key=lambda pair: pair[:2])
+    factors = tuple(dict.fromkeys(Fraction(f) for _, _, f, _ in pairs))
+    required = [Fraction(amount) for _, amount in calls]
+    source = np.array([i for _, i, _, _ in pairs], dtype=np.int64)
+    use = np.array([j for j, _, _, _ in pairs], dtype=np.int64)
+    code = np.array([factors.index(Fraction(f)) for _, _, f, _ in pairs], dtype=np.int64)
+    quantity = np.array([q for _, _, _, q in holdings], dtype=float)
+    lot = np.array([size for _, _, size, _ in holdings], dtype=float)
+    factor = np.array([float(Fraction(f)) for _, _, f, _ in pairs])
+    most = np.array([float(r) for r in required])[use] / factor + (lot * unit_value)[source] if pairs else np.zeros(0)
+    return Network(
+        assets=Assets(
+            ids=[f"asset {name}" for name, _, _, _ in holdings],
+            unit_value=unit_value,
+            price=unit_value,
+            price_factor=np.ones(n),
+            rate=np.ones(n),
+            lot=lot,
+            min_quantity=np.zeros(n),
+            is_cash=np.zeros(n, dtype=bool),
+        ),
+        agreement_ids=["A"],
+        sources=Sources(
+            ids=[name for name, _, _, _ in holdings],
+            asset=np.arange(n),
+            quantity=quantity,
+            deliverable_at=np.zeros(n, dtype=np.int64),
+            cost_bps=np.zeros(n),
+        ),
+        uses=Uses(
+            ids=[name for name, _ in calls],
+            agreement=np.zeros(len(calls), dtype=np.int64),
+            schedule=["S"] * len(calls),
+            required=required,
+            priority=np.array(priority if priority is not None else [0] * len(calls), dtype=np.int64),
+            min_line=[Fraction(0)] * len(calls),
+        ),
+        edges=Edges(
+            source=source,
+            use=use,
+            factor_code=code,
+            factors=factors,
+            cost_bps=np.array([c for _, _, _, c in pairs], dtype=float),
+            upper=most,
+        ),
+        limits=list(limits),
+        reach=EverythingReaches(n),
+        horizon_years=Fraction(1),
+    )
+
+
+def limit(
+    of: str,
+    measure: str,
+    edge: Sequence[int],
+    group: Sequence[int],
+    scope: Sequence[int],
+    *,
+    share: float = 1.0,
+    figure: float = 0.0,
+    requirement: str = "0",
+    posted: Sequence[str] = (),
+    posted_total: str = "0",
+    asset: Sequence[int] = (),
+    shut: Sequence[bool] = (),
+) -> LimitBlock:
+    """A block over the given edges; groups are named g0, g1, ..."""
+    n = max(group) + 1
+    return LimitBlock(
+        agreement=0,
+        schedule="S",
+        label="cap",
+        measure=measure,
+        groups=[f"g{g}" for g in range(n)],
+        edge=np.array(edge, dtype=np.int64),
+        group=np.array(group, dtype=np.int64),
+        scope=np.array(scope, dtype=np.int64),
+        posted=[Fraction(p) for p in posted] or [Fraction(0)] * n,
+        posted_total=Fraction(posted_total),
+        cap=Cap(
+            of=of,
+            share=share,
+            rate=1.0,
+            requirement=Fraction(requirement),
+            figure=np.full(n, figure),
+            asset=np.array(asset or [-1] * n, dtype=np.int64),
+        ),
+        shut=np.array(shut or [False] * n),
+    )
