@@ -73,29 +73,33 @@ def concentration(view: View, block: LimitBlock) -> Rows:
 
 
 def share_of_posted(view: View, block: LimitBlock) -> Rows:
-    """``sum_(e in group) w_e x_e - share * sum_e w_e x_e <= share * P - P_g``, for each group that is not shut.
+    """``sum_(e in group) w_e x_e - share * sum_e w_e x_e <= share * P - P_g``, for each group.
 
     ``P`` is all that lies at the agreement already, ``P_g`` the group's part of it, in the limit's measure. The dual
-    enters every edge of the agreement, inside the group or not.
+    enters every edge of the agreement, inside the group or not. A group that is shut takes nothing: its row is
+    ``sum_(e in group) w_e x_e <= 0``.
     """
     share = view.arithmetic.number(block.cap.share)
     column, at = view.columns_of(block.edge)
-    enforced = ~block.shut[block.group[at]]
-    column, at = column[enforced], at[enforced]
     groups, row = np.unique(block.group[at], return_inverse=True)
     everywhere, _ = view.columns_of(block.scope)
     weight = _weight(view, block.measure, everywhere)
     coefficient = np.tile(-share * weight, (len(groups), 1))
+    shut = block.shut[groups]
+    coefficient[shut] = view.arithmetic.number(0.0)
     position = np.searchsorted(everywhere, column)
     coefficient[row, position] += weight[position]
     lying = _of([block.posted[g] for g in groups.tolist()], view)
+    room = share * view.arithmetic.number(block.posted_total) - lying
+    room[shut] = view.arithmetic.number(0.0)
+    used = (coefficient != 0).ravel()
     return Rows(
         labels=_labels(view, block, groups),
-        row=np.repeat(np.arange(len(groups)), len(everywhere)),
-        column=np.tile(everywhere, len(groups)),
-        coefficient=coefficient.ravel(),
+        row=np.repeat(np.arange(len(groups)), len(everywhere))[used],
+        column=np.tile(everywhere, len(groups))[used],
+        coefficient=coefficient.ravel()[used],
         lower=np.full(len(groups), -np.inf),
-        upper=share * view.arithmetic.number(block.posted_total) - lying,
+        upper=room,
     )
 
 
@@ -112,6 +116,24 @@ def promised(view: View, most: Floats) -> Rows:
         coefficient=np.ones(len(uses)),
         lower=np.full(len(most), -np.inf),
         upper=most,
+    )
+
+
+def least_line(view: View, opens: Ints, first_switch: int, least: Floats, most: Floats) -> Rows:
+    """``least_e z_e <= x_e <= most_e z_e``: a line is nothing, or at least its least quantity.
+
+    ``z_e`` is a switch of 0 or 1, one for each edge of ``opens``, from column ``first_switch`` on.
+    """
+    count = len(opens)
+    switch = first_switch + np.arange(count)
+    names = [(view.network.uses.ids[view.use[e]], view.network.sources.ids[view.source[e]]) for e in opens.tolist()]
+    return Rows(
+        labels=[("least", *name) for name in names] + [("most", *name) for name in names],
+        row=np.concatenate([np.arange(2 * count), np.arange(2 * count)]),
+        column=np.concatenate([opens, opens, switch, switch]),
+        coefficient=np.concatenate([np.ones(2 * count), -least, -most]),
+        lower=np.concatenate([np.zeros(count), np.full(count, -np.inf)]),
+        upper=np.concatenate([np.full(count, np.inf), np.zeros(count)]),
     )
 
 

@@ -27,7 +27,7 @@ def formulate(network: Network, edge: Ints | None = None) -> Program:
         column_labels=[("deliver", uses.ids[j], sources.ids[i]) for i, j in moved]
         + [("short", identifier) for identifier in uses.ids],
         lower=np.zeros(len(view.edge) + len(uses)),
-        upper=np.concatenate([_open(view), uses.required_float]),
+        upper=np.concatenate([network.edges.upper[view.edge], uses.required_float]),
         cost=cost_aim(view),
         unit=np.concatenate([typical(view), uses.required_float]),
         rows=stack([cover(view), promised(view, np.full(uses.ranks, np.inf)), supply(view), *limits(view)]),
@@ -57,12 +57,3 @@ def tie_aim(view: View) -> Floats:
     by_source = (view.source + 1) / (sources + 1)
     by_use = (uses - view.use) / (uses + 1)
     return np.concatenate([by_source * (1 + by_use), np.zeros(uses)])
-
-
-def _open(view: View) -> Floats:
-    """Upper bounds of the edges: nothing where a limit is shut."""
-    upper = view.network.edges.upper[view.edge].copy()
-    for block in view.network.limits:
-        column, at = view.columns_of(block.edge)
-        upper[column[block.shut[block.group[at]]]] = 0.0
-    return upper

@@ -6,7 +6,7 @@ Always a minimisation. A row's dual is the change of the optimum for one more un
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +52,8 @@ class Program:
     """Minimise ``cost @ x`` over ``rows`` and ``lower <= x <= upper``.
 
     ``unit`` is the size in which each column is thought of (above 0); ``integer`` marks the columns that are whole
-    multiples of theirs. ``column_labels`` are tuples of identifiers as in :class:`Rows`.
+    multiples of theirs. ``opens`` are the columns that a switch at the end, in the same order, opens or shuts.
+    ``column_labels`` are tuples of identifiers as in :class:`Rows`.
     """
 
     column_labels: Sequence[tuple[str, ...]]
@@ -62,6 +63,7 @@ class Program:
     rows: Rows
     unit: Floats
     integer: NDArray[np.bool_] | None = None
+    opens: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     @property
     def n_columns(self) -> int:

@@ -167,8 +167,7 @@ class HoldingReach:
         as_of_date = pd.Timestamp(book.settings.as_of.date())
         self._last_day = calls["due_date"].fillna(as_of_date).to_numpy("datetime64[ns]")
         self._maturity = asset_frame["maturity_date"].to_numpy("datetime64[ns]")
-        least = np.maximum(assets.lot, assets.min_quantity)[sources.asset]
-        self._nothing_left = sources.quantity < least
+        self._nothing_held = sources.quantity <= 0
 
     def match(self, use: int) -> Match:
         """The match of the schedule in force for one call."""
@@ -193,7 +192,7 @@ class HoldingReach:
         if not open_ended[use]:
             late = self._sources.deliverable_at > due[use]
             found = np.where((found == Barrier.NONE) & late, Barrier.LATE, found)
-        return np.where((found == Barrier.NONE) & self._nothing_left, Barrier.NOTHING_LEFT, found).astype(np.int8)
+        return np.where((found == Barrier.NONE) & self._nothing_held, Barrier.NOTHING_HELD, found).astype(np.int8)
 
 
 def _edges(

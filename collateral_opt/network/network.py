@@ -105,7 +105,7 @@ class Barrier(IntEnum):
     WRONG_WAY = 2
     MATURES = 3
     LATE = 4
-    NOTHING_LEFT = 5
+    NOTHING_HELD = 5
 
 
 class Reach(Protocol):

@@ -106,7 +106,7 @@ def _calls(network: Network, ledger: Ledger, duals: Duals) -> pd.DataFrame:
                 identifier,
                 cents(required),
                 cents(covered),
-                cents(shortfall),
+                max(cents(shortfall), 0.01) if shortfall else 0.0,  # a shortfall is never shown as none
                 cents(max(Fraction(0), covered - required)),
                 np.nan if shortfall else duals[("cover", identifier)] + 0.0,
                 reason_for_shortfall(network, ledger, j) if shortfall else None,

@@ -974,7 +974,10 @@ def status_agrees(facts: Facts) -> Iterator[str]:
 
 
 def gap_agrees(summary: Mapping[str, Any], cost: Fraction) -> Iterator[str]:
-    """lower_bound <= total_cost, and gap = (total_cost - lower_bound) / |total_cost|, to a cent of cost."""
+    """lower_bound <= total_cost, and gap = (total_cost - lower_bound) / |total_cost|, to a cent of cost.
+
+    A cost of nothing above a bound below it has no such ratio: there any gap above zero will do.
+    """
     bound, gap = summary.get("lower_bound"), summary.get("gap")
     if not is_number(bound):
         if is_number(gap):
@@ -987,9 +990,8 @@ def gap_agrees(summary: Mapping[str, Any], cost: Fraction) -> Iterator[str]:
         if abs(cost) > CENT:
             yield f"summary: no gap is stated, cost {number(cost)} and lower_bound {bound!r} give one."
         return
-    if not near(
-        float(gap or 0) * abs(float(cost)), max(difference, Fraction(0)), CENT + RELATIVE * abs(cost)
-    ):
+    fits = near(float(gap or 0) * abs(float(cost)), max(difference, Fraction(0)), CENT + RELATIVE * abs(cost))
+    if not (fits or (cost == 0 and float(gap or 0) > 0)):
         yield f"summary: gap {gap!r} does not fit cost {number(cost)} and lower_bound {bound!r}."
 
 

@@ -12,7 +12,7 @@ _WORDS = {
     Barrier.WRONG_WAY: "wrong-way",
     Barrier.MATURES: "maturing before it is due",
     Barrier.LATE: "too late",
-    Barrier.NOTHING_LEFT: "less than one lot",
+    Barrier.NOTHING_HELD: "of nothing",
 }
 
 

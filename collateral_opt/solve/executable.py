@@ -1,8 +1,8 @@
 """From flows to lines that can be instructed: whole lots, every call covered to the cent, nothing posted in excess.
 
 The flow is rounded down to lots, what calls lack is filled with the cheapest lots that fit, and what is more than a
-call needs is taken off again. Where the result is further from the linear program than asked for, an integer
-program over a small pool of edges improves it. All accounts are exact (:class:`~collateral_opt.solve.ledger.Ledger`).
+call needs is taken off again. Where the result is further from the linear program than asked for, lines exchange
+lots within a call, and then an integer program over a small pool of edges improves it. All accounts are exact (:class:`~collateral_opt.solve.ledger.Ledger`).
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from fractions import Fraction
 import numpy as np
 
 from collateral_opt.errors import SolverError
+from collateral_opt.model.constraints import least_line
 from collateral_opt.model.formulation import formulate
-from collateral_opt.model.program import Floats, Program
+from collateral_opt.model.program import Floats, Program, stack
 from collateral_opt.network.exact import FLOAT
 from collateral_opt.network.network import Bools, Ints, Network, View
+from collateral_opt.solve.exchange import exchange_all
 from collateral_opt.solve.ledger import Ledger
 from collateral_opt.solve.passes import Flows, Passes
 from collateral_opt.solve.seam import Limits, Solver
@@ -27,7 +29,9 @@ POOL_PER_CALL = 25
 """Edges of least reduced cost that join the pool of a larger one, per call."""
 FINE = 1e-6
 """A lot worth less than this share of its call is counted as continuous by the integer program."""
-EFFORT = 200_000
+TINY = 600
+"""Up to so many edges an integer program looks for the exact optimum; beyond, only where a call is left short."""
+EFFORT = 60_000
 """Most nodes of the integer program times its edges: a count, not a time, so that every machine stops alike."""
 PLANS = 8
 """How many of the cheapest edges are tried as the main filling of a call."""
@@ -39,7 +43,12 @@ def make_executable(network: Network, flows: Flows, solver: Solver, mip_gap: flo
     price = _prices(network, flows)[ledger.edge]
     place(ledger, flows.x[ledger.edge], price)
     if not _close_enough(ledger, flows, mip_gap):
-        polish(ledger, price, solver, replace(limits, mip_gap=mip_gap / 10, mip_nodes=EFFORT // (len(ledger.edge) + 1)))
+        refit(ledger, price)
+    if _is_shorter(ledger, flows) or (len(ledger.edge) <= TINY and not _close_enough(ledger, flows, mip_gap)):
+        nodes = EFFORT // (len(ledger.edge) + 1)
+        polish(ledger, price, solver, replace(limits, mip_gap=mip_gap / 10, mip_nodes=nodes))
+    for j in range(len(ledger.missing)):
+        forgo_excess(ledger, j)
     return ledger
 
 
@@ -72,22 +81,25 @@ def _prices(network: Network, flows: Flows) -> Floats:
 
 def _close_enough(ledger: Ledger, flows: Flows, mip_gap: float) -> bool:
     """No shorter than the linear program, by priority, and within the gap of its cost."""
+    cost = float(ledger.cost())
+    return not _is_shorter(ledger, flows) and cost - flows.cost <= mip_gap * max(abs(cost), abs(flows.cost))
+
+
+def _is_shorter(ledger: Ledger, flows: Flows) -> bool:
+    """Some priority is left shorter than the linear program leaves it."""
     uses = ledger.network.uses
     least = np.bincount(uses.priority, weights=flows.short, minlength=uses.ranks)
     size = np.bincount(uses.priority, weights=uses.required_float, minlength=uses.ranks)
     short = np.array([float(s) for s in ledger.shortfalls_by_rank()])
-    if np.any(short > least + 1e-8 * size + 1e-9):
-        return False
-    cost = float(ledger.cost())
-    return cost - flows.cost <= mip_gap * max(abs(cost), abs(flows.cost))
+    return bool(np.any(short > least + 1e-8 * size + 1e-9))
 
 
 def place(ledger: Ledger, target: Floats, price: Floats) -> None:
-    """Bring the ledger near ``target`` (market values): round down, fill, trim."""
-    wanted = [int(x / float(v) + 1e-7) for x, v in zip(target.tolist(), ledger.lot_value, strict=True)]
-    # Under a share of what is posted, a line may have to wait for the lines that make room for it.
-    while any([_raise_to(ledger, k, n) for k, n in enumerate(wanted)]):
-        pass
+    """Bring the ledger near ``target`` (market values): round down, give back what breaks a row, fill, trim."""
+    for k, (x, value) in enumerate(zip(target.tolist(), ledger.lot_value, strict=True)):
+        wanted = int(x / float(value) + 1e-7)
+        ledger.add(k, (wanted if wanted >= ledger.least[k] else 0) - ledger.lots[k])
+    give_back(ledger, price)
     order = sorted(range(len(ledger.missing)), key=lambda j: (ledger.network.uses.priority[j], j))
     for _ in range(3):
         for j in order:
@@ -96,14 +108,17 @@ def place(ledger: Ledger, target: Floats, price: Floats) -> None:
             break
 
 
-def _raise_to(ledger: Ledger, k: int, wanted: int) -> bool:
-    more = wanted - ledger.lots[k]
-    if more <= 0 or wanted < ledger.least[k]:
-        return False
-    count = ledger.addable(k, more)
-    if count > 0:
-        ledger.add(k, count)
-    return count > 0
+def give_back(ledger: Ledger, price: Floats) -> None:
+    """Take lots off the dearest lines of each row that rounding broke, until every row holds."""
+    while broken := ledger.broken_rows():
+        for row in broken:
+            lines = sorted(ledger.lines_in(row), key=lambda line: (-price[line[0]], -line[0]))
+            for k, a in lines:
+                over = -ledger.slack[row]
+                if over <= 0:
+                    break
+                count = min(ledger.lots[k], -(-over // a))
+                ledger.add(k, -(count if ledger.lots[k] - count >= ledger.least[k] else ledger.lots[k]))
 
 
 def fill(ledger: Ledger, j: int, price: Floats) -> None:
@@ -160,7 +175,7 @@ def _plan(
 def trim(ledger: Ledger, j: int, price: Floats) -> bool:
     """Take off what call ``j`` has too much, dearest lines first. Says whether anything went."""
     went = False
-    for k in sorted(ledger.lines_of[j], key=lambda k: (-price[k], -k)):
+    for k in sorted(ledger.lines_of[j], key=lambda k: (-price[k], -ledger.cost_bps[k], -k)):
         excess = -ledger.missing[j]
         if excess <= 0:
             return went
@@ -171,6 +186,30 @@ def trim(ledger: Ledger, j: int, price: Floats) -> bool:
     return went
 
 
+def refit(ledger: Ledger, price: Floats) -> None:
+    """Exchange lots within the calls, then take off what that left too much."""
+    exchange_all(ledger)
+    for j in range(len(ledger.missing)):
+        trim(ledger, j, price)
+
+
+def forgo_excess(ledger: Ledger, j: int) -> None:
+    """Give up a lot where a call holds a line that it could do without, but that a limit does not let go.
+
+    A share of what is posted can hold a small line in place to make room for a large one. The excess is not ours
+    to post, so the line that makes it shrinks, even if that leaves the call short.
+    """
+    lines = sorted((k for k in ledger.lines_of[j] if ledger.lots[k]), key=lambda k: (-ledger.value[k], k))
+    spare = [ledger.value[k] * (ledger.lots[k] if ledger.lots[k] <= ledger.least[k] else 1) for k in lines]
+    while lines and -ledger.missing[j] >= min(spare):
+        shrinks = next((k for k in lines if ledger.removable(k, 1) or ledger.removable(k, ledger.lots[k])), None)
+        if shrinks is None:
+            return
+        ledger.add(shrinks, -(ledger.removable(shrinks, 1) or ledger.removable(shrinks, ledger.lots[shrinks])))
+        lines = [k for k in lines if ledger.lots[k]]
+        spare = [ledger.value[k] * (ledger.lots[k] if ledger.lots[k] <= ledger.least[k] else 1) for k in lines]
+
+
 def polish(ledger: Ledger, price: Floats, solver: Solver, limits: Limits) -> None:
     """Improve the ledger by an integer program over its edges, started from what it holds; kept only if better."""
     network, view = ledger.network, View(ledger.network, ledger.edge, FLOAT)
@@ -178,12 +217,14 @@ def polish(ledger: Ledger, price: Floats, solver: Solver, limits: Limits) -> Non
     before, rank_before = ledger.snapshot(), _standing(ledger)
     try:
         passes = Passes(network, program, view, solver, limits)
+        passes.start_from(ledger.market_values(), np.array([float(s) for s in ledger.shortfalls()]))
         solution = passes.in_order()
     except SolverError:
         return
     found = np.clip(solution.x[: len(view.edge)], 0.0, None) * passes.scaling.column[: len(view.edge)]
     ledger.restore((0,) * len(before))
     place(ledger, _snapped(found, view, program), price)
+    refit(ledger, price)
     if _standing(ledger) >= rank_before:
         ledger.restore(before)
 
@@ -204,22 +245,29 @@ def in_lots(network: Network, view: View, program: Program) -> Program:
     lot_cover = np.minimum(lot_value * network.edges.factor[view.edge], required[view.use])
     coarse: Bools = lot_cover > FINE * required[view.use]
     overshoot = np.zeros(len(required))
-    np.maximum.at(overshoot, view.use[coarse], lot_cover[coarse])
+    np.maximum.at(overshoot, view.use, np.maximum(lot_cover, network.least_value[view.edge] * network.edges.factor[view.edge]))
     # The program's first rows cover the calls, and their first entries are its edges.
     coefficient, row_upper = program.rows.coefficient.copy(), program.rows.upper.copy()
     coefficient[:edges] = np.where(coarse, lot_cover / lot_value, coefficient[:edges])
     row_upper[: len(required)] += overshoot
     upper, unit = program.upper.copy(), program.unit.copy()
     held = (network.sources.quantity * network.assets.unit_value[network.sources.asset])[view.source]
-    whole = np.floor(np.minimum(upper[:edges], held) / lot_value + 1e-9) * lot_value
-    upper[:edges] = np.where(coarse, whole, upper[:edges])
+    least = network.least_value[view.edge]
+    most = np.minimum(np.maximum(upper[:edges], least), held)
+    upper[:edges] = np.where(coarse, np.floor(most / lot_value + 1e-9) * lot_value, most)
     unit[:edges] = np.where(coarse, lot_value, unit[:edges])
+    opens = np.flatnonzero(least > lot_value * (1 + 1e-9))
+    switches = least_line(view, opens, program.n_columns, least[opens], upper[opens])
     return replace(
         program,
-        rows=replace(program.rows, coefficient=coefficient, upper=row_upper),
-        upper=upper,
-        unit=unit,
-        integer=np.concatenate([coarse, np.zeros(len(required), dtype=bool)]),
+        column_labels=[*program.column_labels, *(("open", *program.column_labels[e][1:]) for e in opens.tolist())],
+        lower=np.pad(program.lower, (0, len(opens))),
+        upper=np.pad(upper, (0, len(opens)), constant_values=1.0),
+        cost=np.pad(program.cost, (0, len(opens))),
+        rows=stack([replace(program.rows, coefficient=coefficient, upper=row_upper), switches]),
+        unit=np.pad(unit, (0, len(opens)), constant_values=1.0),
+        integer=np.concatenate([coarse, np.zeros(len(required), dtype=bool), np.ones(len(opens), dtype=bool)]),
+        opens=opens,
     )
 
 

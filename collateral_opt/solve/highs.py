@@ -81,13 +81,14 @@ class HighsSession:
     """
 
     def __init__(self, program: Program) -> None:
+        require_whole_numbers(program)
         self._n_columns = program.n_columns
         self._n_rows = program.n_rows
         self._integer = np.zeros(program.n_columns, dtype=np.bool_)
         if program.integer is not None:
             self._integer[:] = program.integer
-        self._row_lower = _figures(program.rows.lower, program.n_rows, "lower bounds of rows")
-        self._row_upper = _figures(program.rows.upper, program.n_rows, "upper bounds of rows")
+        self._row_lower = figures_of(program.rows.lower, program.n_rows, "lower bounds of rows")
+        self._row_upper = figures_of(program.rows.upper, program.n_rows, "upper bounds of rows")
         self._columns = np.arange(program.n_columns, dtype=np.int32)
         self._rows = np.arange(program.n_rows, dtype=np.int32)
         # the compiled class: highspy.Highs adds a modelling layer, and locks shared by all instances
@@ -108,18 +109,18 @@ class HighsSession:
             self._check("startCallback", self._highs.startCallback(occasion))
 
     def change_costs(self, cost: Floats) -> None:
-        figures = _finite(cost, self._n_columns, "costs")
+        figures = finite(cost, self._n_columns, "costs")
         self._check("changeColsCost", self._highs.changeColsCost(self._n_columns, self._columns, figures))
 
     def change_column_bounds(self, lower: Floats, upper: Floats) -> None:
-        low = _figures(lower, self._n_columns, "lower bounds of columns")
-        high = _figures(upper, self._n_columns, "upper bounds of columns")
+        low = figures_of(lower, self._n_columns, "lower bounds of columns")
+        high = figures_of(upper, self._n_columns, "upper bounds of columns")
         status = self._highs.changeColsBounds(self._n_columns, self._columns, low, high)
         self._check("changeColsBounds", status)
 
     def change_row_bounds(self, lower: Floats, upper: Floats) -> None:
-        low = _figures(lower, self._n_rows, "lower bounds of rows")
-        high = _figures(upper, self._n_rows, "upper bounds of rows")
+        low = figures_of(lower, self._n_rows, "lower bounds of rows")
+        high = figures_of(upper, self._n_rows, "upper bounds of rows")
         change = self._highs.changeRowsBounds  # type: ignore[attr-defined]  # missing in the stubs of 1.15.1
         self._check("changeRowsBounds", change(self._n_rows, self._rows, low, high))
         self._row_lower, self._row_upper = low, high
@@ -127,7 +128,7 @@ class HighsSession:
     def start_from(self, x: Floats) -> None:
         """Give an integer program an answer to improve on; a linear one has its basis, and ignores this."""
         if self._is_mip:
-            figures = _finite(x, self._n_columns, "starting values")
+            figures = finite(x, self._n_columns, "starting values")
             self._check("setSolution", self._highs.setSolution(self._n_columns, self._columns, figures))
 
     def solve(self, limits: Limits = Limits()) -> Solution:
@@ -217,28 +218,34 @@ def _arrays(program: Program) -> highspy.HighsLp:
     rows = program.rows
     height = max(program.n_rows, 1)
     place, position = np.unique(np.asarray(rows.column) * height + rows.row, return_inverse=True)
-    coefficient = _finite(rows.coefficient, len(rows.row), "coefficients")
+    coefficient = finite(rows.coefficient, len(rows.row), "coefficients")
     start: NDArray[Any] = np.searchsorted(place, np.arange(program.n_columns + 1) * height).astype(np.int32)
     row: NDArray[Any] = (place % height).astype(np.int32)
     lp = highspy.HighsLp()
     lp.num_col_ = program.n_columns
     lp.num_row_ = program.n_rows
-    lp.col_cost_ = _finite(program.cost, program.n_columns, "costs")
-    lp.col_lower_ = _figures(program.lower, program.n_columns, "lower bounds of columns")
-    lp.col_upper_ = _figures(program.upper, program.n_columns, "upper bounds of columns")
-    lp.row_lower_ = _figures(rows.lower, program.n_rows, "lower bounds of rows")
-    lp.row_upper_ = _figures(rows.upper, program.n_rows, "upper bounds of rows")
+    lp.col_cost_ = finite(program.cost, program.n_columns, "costs")
+    lp.col_lower_ = figures_of(program.lower, program.n_columns, "lower bounds of columns")
+    lp.col_upper_ = figures_of(program.upper, program.n_columns, "upper bounds of columns")
+    lp.row_lower_ = figures_of(rows.lower, program.n_rows, "lower bounds of rows")
+    lp.row_upper_ = figures_of(rows.upper, program.n_rows, "upper bounds of rows")
     lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
     lp.a_matrix_.num_col_ = program.n_columns
     lp.a_matrix_.num_row_ = program.n_rows
     lp.a_matrix_.start_ = start
     lp.a_matrix_.index_ = row
-    lp.a_matrix_.value_ = np.bincount(position, weights=coefficient, minlength=len(place))
+    lp.a_matrix_.value_ = np.bincount(position, coefficient, len(place)).astype(np.float64)
     return lp
 
 
-def _figures(values: NDArray[np.generic], length: int, what: str) -> Floats:
-    """HiGHS trusts lengths and takes NaN for a figure: neither may reach it."""
+def require_whole_numbers(program: Program) -> None:
+    """Solvers count integer columns in ones; :class:`SolverError` where their units are not 1."""
+    if program.integer is not None and (program.unit[program.integer] != 1).any():
+        raise SolverError("Integer columns must count whole numbers: load the program that scale() gives.")
+
+
+def figures_of(values: NDArray[np.generic], length: int, what: str) -> Floats:
+    """The values as floats; :class:`SolverError` for a wrong length or NaN: HiGHS would believe both."""
     figures = np.ascontiguousarray(values, dtype=np.float64)
     if figures.shape != (length,):
         raise SolverError(f"{what}: {figures.shape} figures where the program has {length}.")
@@ -248,8 +255,9 @@ def _figures(values: NDArray[np.generic], length: int, what: str) -> Floats:
     return figures
 
 
-def _finite(values: NDArray[np.generic], length: int, what: str) -> Floats:
-    figures = _figures(values, length, what)
+def finite(values: NDArray[np.generic], length: int, what: str) -> Floats:
+    """As :func:`figures_of`, and none of them infinite."""
+    figures = figures_of(values, length, what)
     wrong = np.flatnonzero(np.isinf(figures))
     if len(wrong):
         raise SolverError(f"{what}: the figure at position {wrong[0]} is infinite.")

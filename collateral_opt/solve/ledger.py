@@ -18,7 +18,10 @@ from collateral_opt.network.network import Ints, Network, View
 
 
 class Ledger:
-    """Lots on some edges of a network. ``lots[k]`` are those on ``edge[k]``; every change keeps all rows but cover."""
+    """Lots on some edges of a network. ``lots[k]`` are those on ``edge[k]``.
+
+    :meth:`addable` and :meth:`removable` say what keeps every row; :meth:`add` does as it is told.
+    """
 
     def __init__(self, network: Network, edge: Ints) -> None:
         self.network = network
@@ -28,6 +31,7 @@ class Ledger:
         lot = EXACT.array(network.assets.lot[asset])
         self.lot_value: list[Fraction] = list(view.unit_value * lot)
         self.use: list[int] = view.use.tolist()
+        self.cost_bps = network.edges.cost_bps[edge]
         self.lots = [0] * len(edge)
         self.least = [
             max(1, ceil(exact(q) / size), ceil(network.uses.min_line[j] / value))
@@ -91,6 +95,16 @@ class Ledger:
             return most
         return max(0, self.lots[k] - self.least[k])
 
+    def broken_rows(self) -> list[int]:
+        """Rows that do not hold: only after lots were put there without asking for room."""
+        return [row for row, slack in enumerate(self.slack) if slack < 0]
+
+    def lines_in(self, row: int) -> list[tuple[int, int]]:
+        """The edges that carry lots and use up ``row``, each with what one of its lots takes."""
+        return [
+            (k, a) for k, rows in enumerate(self._rows_of) if self.lots[k] for r, a in rows if r == row and a > 0
+        ]
+
     def add(self, k: int, count: int) -> None:
         """Put ``count`` more lots on edge ``k`` (fewer, where negative)."""
         self.lots[k] += count
@@ -115,10 +129,8 @@ class Ledger:
 
     def cost(self) -> Fraction:
         """Yearly basis points times base currency of everything on the ledger, exact."""
-        cost = self.network.edges.cost_bps[self.edge].tolist()
-        return sum(
-            (n * v * exact(c) for n, v, c in zip(self.lots, self.lot_value, cost, strict=True) if n), Fraction(0)
-        )
+        lines = zip(self.lots, self.lot_value, self.cost_bps.tolist(), strict=True)
+        return sum((n * v * exact(c) for n, v, c in lines if n), Fraction(0))
 
     def market_values(self) -> Floats:
         """Market value on each edge, for a solver."""

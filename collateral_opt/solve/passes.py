@@ -59,9 +59,12 @@ class Passes:
         self._row_lower = np.asarray(self.scaled.rows.lower, dtype=np.float64).copy()
         self._row_upper = np.asarray(self.scaled.rows.upper, dtype=np.float64).copy()
 
-    @property
-    def _edges(self) -> int:
-        return len(self.view.edge)
+        self._edges = len(view.edge)
+        self._shorts = slice(self._edges, self._edges + len(network.uses))
+
+    def _aim(self, natural: Floats) -> Floats:
+        """An aim over edges and shortfalls in the scaled program's figures; other columns do not matter to it."""
+        return np.pad(natural, (0, self.program.n_columns - len(natural))) * self.scaling.column
 
     def _run(self, aim: str) -> Solution:
         solution = self.session.solve(self.limits)
@@ -69,9 +72,15 @@ class Passes:
             raise SolverError(f"the pass for {aim} ended {solution.status.value}: {solution.message}")
         return solution
 
+    def start_from(self, x: Floats, short: Floats) -> None:
+        """An answer in hand, in base currency: flows [edges] and shortfalls [calls]."""
+        opened = (x[self.program.opens] > 0).astype(np.float64)
+        self.session.start_from(np.concatenate([x, short, opened]) / self.scaling.column)
+
     def cover_everything(self) -> Solution:
         """Cost with a penalty on each call's share left uncovered."""
-        penalty = np.where(np.arange(self.program.n_columns) < self._edges, self.scaled.cost, PENALTY)
+        penalty = self.scaled.cost.copy()
+        penalty[self._shorts] = PENALTY
         self.session.change_costs(penalty)
         return self._run("cover")
 
@@ -79,7 +88,7 @@ class Passes:
         """Minimise the shortfall of each priority in turn, and promise what was reached to the passes after it."""
         first_row = len(self.network.uses)
         for rank in range(self.network.uses.ranks):
-            aim = shortfall_aim(self.view, rank) * self.scaling.column
+            aim = self._aim(shortfall_aim(self.view, rank))
             size = float(np.max(aim, initial=0.0)) or 1.0
             self.session.change_costs(aim / size)
             solution = self._run(f"shortfall of priority rank {rank + 1}")
@@ -89,7 +98,7 @@ class Passes:
 
     def cap_shortfalls(self, short: Floats) -> None:
         """Let no call be shorter than ``short`` [calls, base currency]."""
-        self._upper[self._edges :] = short / self.scaling.column[self._edges :]
+        self._upper[self._shorts] = short / self.scaling.column[self._shorts]
         self.session.change_column_bounds(self._lower, self._upper)
 
     def release_promises(self) -> None:
@@ -103,10 +112,23 @@ class Passes:
         self.session.change_costs(self.scaled.cost)
         return self._run("cost")
 
+    def allow_excess(self) -> None:
+        """Let each call be exceeded by as much as its largest smallest line."""
+        network = self.network
+        overshoot = np.zeros(len(network.uses))
+        np.maximum.at(overshoot, network.edges.use, network.least_value * network.edges.factor)
+        self._row_upper[: len(overshoot)] += overshoot / self.scaling.row[: len(overshoot)]
+        self.session.change_row_bounds(self._row_lower, self._row_upper)
+
+    def priced(self) -> tuple[float, Floats]:
+        """Bound and row duals of a cost pass as things stand."""
+        solution = self.least_cost()
+        return self.bound(solution), solution.row_dual
+
     def in_order(self) -> Solution:
         """All aims but the last: the solution of the cost pass."""
         covering = self.cover_everything()
-        if np.any(covering.x[self._edges :] > COVERED):
+        if np.any(covering.x[self._shorts] > COVERED):
             self.least_shortfalls()
         elif self.program.integer is not None:
             return covering
@@ -128,7 +150,7 @@ class Passes:
         binding_above, binding_below = solution.row_dual < -FACE, solution.row_dual > FACE
         row_lower = np.where(binding_above & np.isfinite(self._row_upper), self._row_upper, self._row_lower)
         row_upper = np.where(binding_below & np.isfinite(self._row_lower), self._row_lower, self._row_upper)
-        aim = tie_aim(self.view) * self.scaling.column
+        aim = self._aim(tie_aim(self.view))
         self.session.change_column_bounds(lower, upper)
         self.session.change_row_bounds(row_lower, row_upper)
         self.session.change_costs(aim / (float(np.max(aim, initial=0.0)) or 1.0))
@@ -144,7 +166,7 @@ class Passes:
         return Flows(
             program=self.program,
             x=x[: self._edges],
-            short=x[self._edges :],
+            short=x[self._shorts],
             cost=float(self.program.cost @ x),
             bound=self.bound(priced),
             row_dual=priced.row_dual * self.scaling.objective / self.scaling.row,
@@ -168,16 +190,15 @@ def solve_flows(network: Network, solver: Solver, limits: Limits = Limits()) -> 
 def cost_bound(passes: Passes, flows: Flows, shortfalls: Sequence[Fraction]) -> float:
     """The least cost of any answer, in lots or not, whose shortfalls are no larger than ``shortfalls``.
 
-    In base currency times yearly basis points. Lines may exceed a call by less than the smallest there may be; where one more
-    unit of a call would *save* money, the bound allows for that.
+    In base currency times yearly basis points. Lines may exceed a call by less than the smallest line there may be;
+    where one more unit of a call would *save* money, the bound allows for that.
     """
-    network, bound, duals = passes.network, flows.bound, flows.row_dual
+    bound, duals = flows.bound, flows.row_dual
     if any(shortfalls):
         passes.release_promises()
         passes.cap_shortfalls(np.array([float(s) for s in shortfalls]) * (1 + COVERED))
-        solution = passes.least_cost()
-        priced = passes.flows(solution, solution)
-        bound, duals = priced.bound, priced.row_dual
-    overshoot = np.zeros(len(network.uses))
-    np.maximum.at(overshoot, network.edges.use, network.least_value * network.edges.factor)
-    return bound + float(np.minimum(duals[: len(network.uses)], 0.0) @ overshoot)
+        bound, duals = passes.priced()
+    if np.any(duals[: len(passes.network.uses)] < 0):
+        passes.allow_excess()
+        bound, _ = passes.priced()
+    return bound

@@ -22,6 +22,7 @@ import pulp as _typed_pulp
 
 from collateral_opt.errors import SolverError, UsageError
 from collateral_opt.model.program import Floats, Program
+from collateral_opt.solve.highs import figures_of, finite, require_whole_numbers
 from collateral_opt.solve.seam import Limits, Solution, Status
 
 pulp: Any = _typed_pulp  # the types of 3.3 and 4.x differ; what both can do is what is used here
@@ -72,6 +73,7 @@ class PulpSolver:
         self._solver = _installed(solver)
 
     def load(self, program: Program) -> PulpSession:
+        require_whole_numbers(program)
         return PulpSession(program, self._solver, self.name)
 
 
@@ -83,22 +85,28 @@ class PulpSession:
         self._solver = solver
         self._name = name
         self._start: Floats | None = None
+        finite(program.rows.coefficient, len(program.rows.row), "coefficients")
+        self.change_costs(program.cost)
+        self.change_column_bounds(program.lower, program.upper)
+        rows = program.rows
+        self.change_row_bounds(np.asarray(rows.lower, np.float64), np.asarray(rows.upper, np.float64))
 
     def change_costs(self, cost: Floats) -> None:
-        self._program = replace(self._program, cost=_same_length(cost, self._program.n_columns))
+        self._program = replace(self._program, cost=finite(cost, self._program.n_columns, "costs"))
 
     def change_column_bounds(self, lower: Floats, upper: Floats) -> None:
-        n = self._program.n_columns
-        self._program = replace(self._program, lower=_same_length(lower, n), upper=_same_length(upper, n))
+        low = figures_of(lower, self._program.n_columns, "lower bounds of columns")
+        high = figures_of(upper, self._program.n_columns, "upper bounds of columns")
+        self._program = replace(self._program, lower=low, upper=high)
 
     def change_row_bounds(self, lower: Floats, upper: Floats) -> None:
-        m = self._program.n_rows
-        rows = replace(self._program.rows, lower=_same_length(lower, m), upper=_same_length(upper, m))
-        self._program = replace(self._program, rows=rows)
+        low = figures_of(lower, self._program.n_rows, "lower bounds of rows")
+        high = figures_of(upper, self._program.n_rows, "upper bounds of rows")
+        self._program = replace(self._program, rows=replace(self._program.rows, lower=low, upper=high))
 
     def start_from(self, x: Floats) -> None:
         """Give an integer program an answer to improve on, where the solver takes one."""
-        self._start = _same_length(x, self._program.n_columns)
+        self._start = finite(x, self._program.n_columns, "starting values")
 
     def solve(self, limits: Limits = Limits()) -> Solution:
         """Solve what is loaded now. A limit on nodes holds only for the solvers that PuLP can tell of it."""
@@ -137,10 +145,10 @@ class PulpSession:
 def to_pulp(program: Program, name: str) -> Any:
     """The program as a ``pulp.LpProblem`` with names made of its labels, such as ``deliver_MC0003_H0001``.
 
-    A row with two different bounds becomes two constraints, ``..._min`` and ``..._max``. Rows that always hold,
-    for want of bounds or of columns, are left out.
+    A row with two different bounds becomes two constraints, ``..._min`` and ``..._max``. Rows that always
+    hold, for want of bounds or of columns, are left out. Integer columns count units.
     """
-    return _Model(program, name).problem
+    return _Model(_in_whole_numbers(program), name).problem
 
 
 def write_lp(program: Program, path: Path | str) -> None:
@@ -262,6 +270,22 @@ class _Model:
         dual = np.zeros(self.program.n_rows)
         np.add.at(dual, self.row_of_constraint, pi)
         return dual
+
+
+def _in_whole_numbers(program: Program) -> Program:
+    """The program with its integer columns counted in units, and all else as it was."""
+    if program.integer is None:
+        return program
+    size = np.where(program.integer, program.unit, 1.0)
+    coefficient = np.asarray(program.rows.coefficient, dtype=np.float64) * size[program.rows.column]
+    return replace(
+        program,
+        lower=program.lower / size,
+        upper=program.upper / size,
+        cost=program.cost * size,
+        rows=replace(program.rows, coefficient=coefficient),
+        unit=program.unit / size,
+    )
 
 
 def _expression(terms: Iterable[tuple[Any, float]]) -> Any:
@@ -390,9 +414,3 @@ def _is_mip(program: Program) -> bool:
 def _no_answer(program: Program, status: Status, message: str) -> Solution:
     nothing = np.full(program.n_columns, np.nan)
     return Solution(status, message, np.nan, np.nan, nothing, np.full(program.n_rows, np.nan), nothing)
-
-
-def _same_length(values: Floats, length: int) -> Floats:
-    if np.shape(values) != (length,):
-        raise SolverError(f"{np.shape(values)} figures where the program has {length}.")
-    return np.asarray(values, dtype=np.float64)

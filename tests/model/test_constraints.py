@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from collateral_opt.model import constraints
-from collateral_opt.model.constraints import concentration, cover, promised, share_of_posted, supply
+from collateral_opt.model.constraints import concentration, cover, least_line, promised, share_of_posted, supply
 from collateral_opt.network.exact import EXACT, FLOAT, Arithmetic
 from collateral_opt.network.network import View
 from tests.networks import limit, network
@@ -65,6 +65,15 @@ def test_promised_sums_the_shortfalls_of_one_priority():
     assert list(rows.upper) == [7.0, np.inf]
 
 
+def test_a_least_line_is_nothing_or_at_least_that_much():
+    # Edge 1 (C0<-H1) between 20 and 80; its switch is column 5, after three edges and two shortfalls.
+    rows = least_line(view(), np.array([1]), 5, np.array([20.0]), np.array([80.0]))
+    assert dense(rows, 6) == [[0, 1, 0, 0, 0, -20], [0, 1, 0, 0, 0, -80]]
+    assert list(rows.lower) == [0, -np.inf]
+    assert list(rows.upper) == [np.inf, 0]
+    assert rows.labels == [("least", "C0", "H1"), ("most", "C0", "H1")]
+
+
 @pytest.mark.parametrize(
     ("measure", "coefficient", "room"),
     [
@@ -111,10 +120,11 @@ def test_share_of_posted_weighs_the_group_against_everything_there():
     assert list(rows.upper) == [2]
 
 
-def test_share_of_posted_is_not_enforced_where_the_group_is_shut():
+def test_a_group_that_is_shut_takes_nothing():
     block = limit("posted", "market_value", [0, 1], [0, 1], [0, 1, 2], share=0.4, shut=[True, False])
-    rows = share_of_posted(view(), block)
-    assert [label[-1] for label in rows.labels] == ["g1"]
+    rows = share_of_posted(view(EXACT), block)
+    assert dense(rows, 3) == [[1, 0, 0], [Fraction(-4, 10), Fraction(6, 10), Fraction(-4, 10)]]
+    assert list(rows.upper) == [0, 0]
 
 
 def test_floats_and_fractions_say_the_same():
@@ -132,5 +142,5 @@ def test_every_constraint_has_a_test_here():
         for name, function in inspect.getmembers(constraints, inspect.isfunction)
         if function.__module__ == constraints.__name__ and not name.startswith("_")
     }
-    tested = {"cover", "supply", "promised", "concentration", "share_of_posted"}
+    tested = {"cover", "supply", "promised", "concentration", "share_of_posted", "least_line"}
     assert public == tested | {"limits"}, "limits only gathers the others"

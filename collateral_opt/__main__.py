@@ -1,0 +1,5 @@
+"""``python -m collateral_opt``: the command line."""
+
+from collateral_opt.cli import main
+
+main()

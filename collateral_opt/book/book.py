@@ -1,0 +1,282 @@
+"""The book: everything one run needs, read, checked and frozen."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from eligibility_rules import Schedule, ScheduleError, minor_unit
+
+from ..errors import BookError, Finding
+from . import checks
+from .codes import finding
+from .schedules import find_schedule, problems, read_schedules
+from .settings import Settings, read_settings
+from .tables import REQUIRED_TABLES, ROW_MODELS, Table, empty, hint, normalise
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True, eq=False)
+class Book:
+    """What the firm brings to one run: settings, twelve tables, the schedules they name.
+
+    Build it with :meth:`from_tables` or ``collateral_opt.io.read.read_book``: both check everything and
+    raise :class:`~collateral_opt.errors.BookError` with *all* findings. Warnings and notes stay in
+    ``findings``. Frames have every column of their table, in the file's order of rows: text as object with
+    None for unknown, numbers as float64, yes/no as bool, times as datetime64[ns, UTC], dates as
+    datetime64[ns]. A book is frozen; pandas cannot freeze a frame, so treat them as read-only and take
+    :meth:`replace` for a changed book.
+
+    >>> import pandas as pd
+    >>> from collateral_opt.book import Book
+    >>> assets = pd.DataFrame({
+    ...     "asset_id": ["EUR", "BUND30"], "asset_type": ["cash", "debt"], "currency": ["EUR", "EUR"],
+    ...     "price": [None, 98.5], "price_factor": [None, 0.01], "issuer": [None, "DE"]})
+    >>> holdings = pd.DataFrame({
+    ...     "holding_id": ["H1", "H2"], "asset_id": ["EUR", "BUND30"], "quantity": [5_000_000, 20_000_000]})
+    >>> agreements = pd.DataFrame(
+    ...     {"agreement_id": ["ACME"], "counterparty": ["Acme Bank"], "schedule": ["acme-vm"]})
+    >>> calls = pd.DataFrame(
+    ...     {"call_id": ["C1"], "agreement_id": ["ACME"], "amount": [750_000], "currency": ["EUR"]})
+    >>> book = Book.from_tables(
+    ...     {"assets": assets, "holdings": holdings, "agreements": agreements, "calls": calls},
+    ...     settings={"as_of": "2026-03-31T09:00:00+02:00", "base_currency": "EUR"},
+    ...     schedules={"acme-vm": {"name": "acme-vm", "rules": [{"label": "anything", "haircut": 0.02}]}})
+    >>> book.unit_values.tolist(), book.lot_sizes.tolist()
+    ([1.0, 0.985], [0.01, 1.0])
+    """
+
+    settings: Settings
+    fx: pd.DataFrame
+    assets: pd.DataFrame
+    holdings: pd.DataFrame
+    agreements: pd.DataFrame
+    calls: pd.DataFrame
+    cash_returns: pd.DataFrame
+    posted: pd.DataFrame
+    locations: pd.DataFrame
+    facilities: pd.DataFrame
+    reserves: pd.DataFrame
+    costs: pd.DataFrame
+    pins: pd.DataFrame
+    schedules: Mapping[str, Schedule]
+    findings: tuple[Finding, ...] = dataclass_field(default=(), repr=False)
+
+    @classmethod
+    def from_tables(
+        cls,
+        tables: Mapping[str, pd.DataFrame],
+        *,
+        settings: Mapping[str, object] | Settings | None,
+        schedules: Mapping[str, Schedule | Mapping[str, object]],
+        found: Iterable[Finding] = (),
+        failed_schedules: Iterable[str] = (),
+    ) -> Book:
+        """The book of these tables, checked.
+
+        ``tables`` by name; text and typed columns both do, an index named "file row" gives the row numbers
+        to show (otherwise the first row is row 2). ``schedules`` by name, as Schedule or as their YAML's
+        mapping. ``found`` is what a reader found before, ``failed_schedules`` names schedules it could not
+        read. Raises BookError with every finding if one of them is an error.
+        """
+        findings = list(found)
+        read: dict[str, Table] = {}
+        names = list(ROW_MODELS)
+        for name in tables:
+            if name not in ROW_MODELS:
+                findings.append(
+                    finding("E214", str(name), hint=hint(str(name), names), choices=", ".join(names))
+                )
+        # A table the reader has a finding about is there, only not readable.
+        spoken_of = {f.table for f in findings if f.severity == "error"}
+        for name in names:
+            if name in tables:
+                read[name], more = normalise(name, tables[name])
+                findings += more
+            else:
+                if name in REQUIRED_TABLES and name not in spoken_of:
+                    columns = [c for c, info in ROW_MODELS[name].model_fields.items() if info.is_required()]
+                    findings.append(finding("E203", name, columns=", ".join(columns)))
+                read[name] = empty(name, given=name not in REQUIRED_TABLES and name not in spoken_of)
+        if settings is None and "settings" in spoken_of:
+            known_settings: Settings | None = None
+        else:
+            known_settings, more = read_settings(settings)
+            findings += more
+        known, failed, more = read_schedules(schedules)
+        findings += more
+        return cls._checked(read, known_settings, known, failed | set(failed_schedules), findings)
+
+    @classmethod
+    def _checked(
+        cls,
+        tables: Mapping[str, Table],
+        settings: Settings | None,
+        schedules: Mapping[str, Schedule],
+        failed_schedules: Iterable[str],
+        findings: list[Finding],
+    ) -> Book:
+        """Defaults that need the whole book, the published schedules it names, every cross check."""
+        read = {name: _with_defaults(table, settings) for name, table in tables.items()}
+        local, failed = dict(schedules), set(failed_schedules)
+        for name in sorted(checks.named_schedules(read) - set(local) - failed):
+            try:
+                published = find_schedule(name, local)
+            except ScheduleError as error:
+                failed.add(name)
+                findings += problems(name, error)
+                continue
+            if published is not None:
+                local[name] = published
+        incomplete = frozenset(f.table for f in findings if f.code == "E206")
+        findings += checks.cross_findings(checks.Draft(settings, read, local, frozenset(failed), incomplete))
+        spoken_of = {column for schedule in local.values() for column in schedule.columns}
+        findings = [
+            f for f in findings if not (f.code == "W122" and f.table == "assets" and f.column in spoken_of)
+        ]
+        # An Excel error reads as empty: one finding for the cell is enough.
+        broken = {(f.table, f.row, f.column) for f in findings if f.code == "E115"}
+        findings = [f for f in findings if f.code != "E101" or (f.table, f.row, f.column) not in broken]
+        if settings is None:
+            raise BookError(findings)
+        frames = {name: table.frame for name, table in read.items()}
+        book = cls(settings=settings, schedules=local, findings=(), **frames)
+        if not any(f.severity == "error" and f.table in ("assets", "agreements", "calls") for f in findings):
+            findings += checks.eligibility_findings(book)
+        if any(f.severity == "error" for f in findings):
+            raise BookError(findings)
+        object.__setattr__(book, "findings", tuple(sorted(findings, key=Finding.sort_key)))
+        return book
+
+    def replace(
+        self,
+        *,
+        settings: Mapping[str, object] | Settings | None = None,
+        schedules: Mapping[str, Schedule | Mapping[str, object]] | None = None,
+        **frames: pd.DataFrame,
+    ) -> Book:
+        """Another book with these frames, settings or schedules, checked again; scenarios are made of this.
+
+        ``settings`` as a mapping changes only the settings it names, ``schedules`` adds to the book's or
+        replaces those of the same name. Frames that stay are not read again, but all cross checks run.
+        Raises BookError.
+        """
+        findings: list[Finding] = []
+        read = {}
+        for name in ROW_MODELS:
+            frame = frames.pop(name, None)
+            if frame is None:
+                own: pd.DataFrame = getattr(self, name)
+                read[name] = Table(name, own, range(2, len(own) + 2))
+                continue
+            if name == "calls":
+                frame = self._with_own_due_dates(frame)
+            read[name], more = normalise(name, frame)
+            findings += more
+        names = list(ROW_MODELS)
+        for name in frames:
+            findings.append(finding("E214", name, hint=hint(name, names), choices=", ".join(names)))
+        changed: Settings | None = self.settings
+        if settings is not None:
+            if not isinstance(settings, Settings):
+                settings = {**self.settings.model_dump(), **settings}
+            changed, more = read_settings(settings)
+            findings += more
+        known, failed, more = read_schedules(schedules or {})
+        findings += more
+        return self._checked(read, changed, {**self.schedules, **known}, failed, findings)
+
+    def _with_own_due_dates(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """``due_date`` blanked where ``due`` has moved, so that it is taken from the new time."""
+        if not {"call_id", "due", "due_date"} <= set(frame.columns):
+            return frame
+        before = self.calls.set_index("call_id")["due"]
+        if not pd.api.types.is_datetime64_any_dtype(frame["due"].dtype) or not before.index.is_unique:
+            return frame.drop(columns="due_date")
+        same = (frame["call_id"].map(before) == frame["due"]).to_numpy()
+        return frame.assign(due_date=frame["due_date"].where(same))
+
+    @cached_property
+    def rates(self) -> dict[str, float]:
+        """Value of one unit of each currency in base currency; the base currency is 1."""
+        known = dict(zip(self.fx["currency"], self.fx["rate"].tolist(), strict=True))
+        return {**known, self.settings.base_currency: 1.0}
+
+    @cached_property
+    def unit_values(self) -> Floats:
+        """float64[assets]: value of one unit in base currency; NaN where price or rate is unknown."""
+        fx = self.assets["currency"].map(self.rates).to_numpy(np.float64)
+        price = self.assets["price"].to_numpy(np.float64)
+        value: Floats = price * self.assets["price_factor"].to_numpy(np.float64) * fx
+        return value
+
+    @cached_property
+    def lot_sizes(self) -> Floats:
+        """float64[assets]: units a quantity is a multiple of; empty: cash its minor unit, securities 1."""
+        given = self.assets["lot_size"].to_numpy(np.float64)
+        # float("1e-2") is the float nearest to 0.01, which 10 ** -2 need not be.
+        minor = {
+            currency: float(f"1e-{minor_unit(currency)}") for currency in self.assets["currency"].unique()
+        }
+        cash = (self.assets["asset_type"] == "cash").to_numpy()
+        default = np.where(cash, self.assets["currency"].map(minor).to_numpy(np.float64), 1.0)
+        return np.where(np.isnan(given), default, given)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over settings, schedules and every known cell; orders of rows and columns do not matter."""
+        whole = hashlib.sha256()
+
+        def add(*parts: str) -> None:
+            for part in parts:
+                data = part.encode()
+                whole.update(f"{len(data)}:".encode() + data)
+
+        add("settings", self.settings.model_dump_json())
+        for name in ROW_MODELS:
+            lines = _canonical_rows(getattr(self, name))
+            add(name, str(len(lines)), *lines)
+        for name in sorted(self.schedules):
+            add("schedule", name, self.schedules[name].model_dump_json())
+        return whole.hexdigest()
+
+
+def _canonical_rows(frame: pd.DataFrame) -> list[str]:
+    """One text a row, sorted: its known cells by column name, each in the one form its value has."""
+    columns = []
+    for name in sorted(frame.columns):
+        cells: list[str] = []
+        series = frame[name]
+        if pd.api.types.is_datetime64_any_dtype(series.dtype):
+            known = series.notna().to_numpy()
+            stamps = series.to_numpy(dtype="datetime64[ns]").astype(np.int64).tolist()
+            cells = [f"{name!r}:{v}" if there else "" for v, there in zip(stamps, known, strict=True)]
+        else:
+            # v == v is False for NaN alone; a float's repr is its shortest decimal.
+            cells = [f"{name!r}:{v!r}" if v is not None and v == v else "" for v in series.tolist()]
+        columns.append(cells)
+    return sorted(";".join(cell for cell in row if cell) for row in zip(*columns, strict=True))
+
+
+def _with_defaults(table: Table, settings: Settings | None) -> Table:
+    """The defaults that depend on other cells: cash is worth 1, an agreement's currency is the book's."""
+    frame = table.frame
+    if table.name == "assets":
+        blank = (frame["asset_type"] == "cash") & frame["price"].isna() & table.known("price")
+        frame = frame.assign(price=frame["price"].mask(blank, 1.0))
+    elif table.name == "agreements" and settings is not None:
+        blank = frame["base_currency"].isna() & table.known("base_currency")
+        frame = frame.assign(
+            base_currency=frame["base_currency"].mask(blank, settings.base_currency).astype(object)
+        )
+    else:
+        return table
+    return Table(table.name, frame, table.rows, table.unread, table.given)

@@ -1,0 +1,295 @@
+"""The catalogue of findings: every code with its severity, its cause and what to do about it.
+
+A code never changes its meaning. The first digit says what it is about (1 cells, 2 files and tables, 3
+identifiers and references, 4 prices and rates, 5 schedules, 6 dates and the desk's good sense, 7 settings),
+the letter how much it matters: E stops the run, W should be read before the answer is used, N is good to
+know. Cause and remedy are templates; ``finding`` fills them in, ``findings_page`` prints them as
+``docs/findings.md``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import Finding, Severity
+
+_SEVERITY: dict[str, Severity] = {"E": "error", "W": "warning", "N": "note"}
+_TOPICS = {
+    "1": "Cells",
+    "2": "Files and tables",
+    "3": "Identifiers and references",
+    "4": "Prices and rates",
+    "5": "Schedules",
+    "6": "Dates and the desk's good sense",
+    "7": "Settings",
+}
+
+
+@dataclass(frozen=True)
+class Code:
+    """One kind of finding. ``cause`` and ``remedy`` are templates with named fields."""
+
+    code: str
+    cause: str
+    remedy: str
+
+    @property
+    def severity(self) -> Severity:
+        return _SEVERITY[self.code[0]]
+
+
+_CODES = (
+    # 1 Cells
+    Code(
+        "E101",
+        "the cell is empty, and {column} is required.",
+        "Fill it in; an empty cell means unknown, never zero.",
+    ),
+    Code(
+        "E102",
+        "{value} is not a number.",
+        "Write digits with a dot for decimals: no thousands separators, no currency, no percent sign.",
+    ),
+    Code(
+        "E103",
+        "{value} is not a finite number.",
+        "Write the number, or leave the cell empty if it is unknown.",
+    ),
+    Code("E104", "{value} is not {bound}.", "Remove the row or correct the sign."),
+    Code(
+        "E105", "{value} is not a whole number.", "Write a whole number, or leave the cell empty for no cap."
+    ),
+    Code("E106", "{value} is not one of {choices}.", "{hint}Write one of these words, in small letters."),
+    Code("E107", "{value} is not a date.", "Write it as 2026-03-31."),
+    Code("E108", "{value} is not a time.", "Write it as 2026-03-31T16:00:00+01:00."),
+    Code(
+        "E109",
+        "{value} has no offset from UTC.",
+        "Write the time as text, ISO 8601 with its offset: 2026-03-31T16:00:00+01:00.",
+    ),
+    Code("E110", "{value} is neither true nor false.", "Write true or false."),
+    Code(
+        "E111",
+        "{value} is a {kind}, not text; leading zeros or letters may be lost.",
+        "Read or format the column as text (pandas: dtype=str; Excel: a text column).",
+    ),
+    Code("E112", "{value} is not a currency code.", "{hint}Write three capital letters, as in EUR."),
+    Code("E113", "{value} is not a time of day.", "Write the local time as 16:30."),
+    Code("E114", "{value} is outside what can be held, 1678-01-01 to 2261-12-31.", "Correct the date."),
+    Code(
+        "E115",
+        "the cell holds an Excel error.",
+        "Correct its formula, or leave the cell empty if it is unknown.",
+    ),
+    Code("E116", "{value} is not a time zone.", "{hint}Write a name such as Europe/London."),
+    Code(
+        "E117", "{value} stands where a single text, number, date or time belongs.", "Give one plain value."
+    ),
+    Code(
+        "W121",
+        "{count} cell(s) are numbers, the first is {value}; digits are taken, leading zeros may be lost.",
+        "Format the column as text in the workbook and enter the values again.",
+    ),
+    Code("W122", "nothing uses this column.", "{hint}Rename it, or leave it if it is meant for you alone."),
+    Code(
+        "N131",
+        "{count} cell(s) had spaces around them, the first is {value}.",
+        "Nothing to do: they were taken off.",
+    ),
+    Code(
+        "N132",
+        "{count} date(s) lie after 2261-12-31, the first is {value}; they are read as 2261-12-31.",
+        "Nothing to do: no rule tells the difference.",
+    ),
+    # 2 Files and tables
+    Code("E201", "it cannot be read: {reason}.", "Check that it is there and that you may read it."),
+    Code("E202", "{value} is no book.", "Give a folder of tables or an .xlsx workbook."),
+    Code("E203", "the table is missing.", "{hint}Add {table} with the columns {columns}."),
+    Code("E204", "the column is missing, and it is required.", "{hint}Add the column {column}."),
+    Code("E205", "the column stands there {count} times.", "Keep one of them."),
+    Code(
+        "E206",
+        "the row has {count} fields, the header {width}.",
+        "Put quotes around fields that contain a comma, or remove what is too much.",
+    ),
+    Code("E207", "it is not UTF-8 text: {reason}.", 'Save it as "CSV UTF-8".'),
+    Code("E208", "it is empty.", "Write at least the header row, or remove it."),
+    Code("E209", "the table is there more than once: {value}.", "Keep one of them."),
+    Code("E210", "it cannot be understood: {reason}.", "Write it again from its source."),
+    Code("E211", "column {value} has no name, but it has values.", "Name the column, or remove its values."),
+    Code("E212", "the header is separated by {value}, not by commas.", "Save it as CSV with commas."),
+    Code(
+        "E213",
+        "a .parquet file needs pyarrow, which is not installed.",
+        "Install collateral-opt[parquet], or write CSV.",
+    ),
+    Code("E214", "there is no table of this name.", "{hint}The tables are {choices}."),
+    Code("W221", "{value} is not read.", "{hint}Rename it, or remove it."),
+    Code("N231", "{count} blank row(s) are left out, the first is row {first}.", "Nothing to do."),
+    Code("N232", "{value} is not read: no table has this name.", "Nothing to do."),
+    # 3 Identifiers and references
+    Code(
+        "E301",
+        "{value} stands in row {first} already.",
+        "Remove one of the rows or give it an identifier of its own.",
+    ),
+    Code("E302", "{value} is not in {target}.", "{hint}Add it to {target}, or correct the name."),
+    Code(
+        "E303",
+        "the holding {value} is of asset {held}, this row of asset {asset}.",
+        "Correct one of the two.",
+    ),
+    Code("E304", "the row names {found} of {columns}.", "Name exactly one of them."),
+    Code("E305", "a {value} that takes nothing can give nothing.", "Name the schedule of what it takes."),
+    Code(
+        "E306",
+        "the row forbids the pair and asks for {value} of it.",
+        "Leave the quantity empty, or do not forbid.",
+    ),
+    Code("W321", "{value} is also the ISIN of row {first}.", "Check whether both rows are one security."),
+    Code("W322", "{value} is not an ISIN: {reason}.", "Correct it, or leave the cell empty."),
+    # 4 Prices and rates
+    Code("E401", "there is no rate for {value}, which {users} use(s).", "Add a row for {value}."),
+    Code(
+        "E402",
+        "{value} is the base currency, and its rate is {rate}.",
+        "Remove the row: the base currency is 1.",
+    ),
+    Code("E403", "the price is unknown, and the asset is {use}.", "Give its price."),
+    Code(
+        "E404",
+        "one unit of cash is worth {value} of its currency here.",
+        "Leave price and price_factor of cash empty.",
+    ),
+    # 5 Schedules
+    Code("E501", "{cause}", "{remedy}"),
+    Code("E502", "there is no schedule {value}.", "{hint}There are: {choices}."),
+    Code("E503", "the schedule is there more than once: {value}.", "Keep one of them."),
+    Code(
+        "E504",
+        "the schedule speaks of the column {value}, which nobody knows.",
+        "{hint}Add it to assets, or correct it.",
+    ),
+    Code(
+        "E505",
+        "{value} is no rating this agency gives.",
+        "Correct it; leave the cell empty if there is none.",
+    ),
+    Code("E506", "inside, the schedule is called {value}.", "Give the file and its `name` one name."),
+    Code(
+        "W521",
+        "for {count} held asset(s) it cannot be told whether this exclusion holds ({columns} unknown); "
+        "they are refused ({otherwise} would be taken otherwise).",
+        "Fill it in{settle}.",
+    ),
+    Code(
+        "W522",
+        "for {count} held asset(s) the cap cannot be told ({columns} unknown), the first is {value}; "
+        "nothing of them may be delivered.",
+        "Fill in the column.",
+    ),
+    Code("N531", "no agreement, call, facility or reserve uses it.", "Nothing to do."),
+    Code(
+        "N532",
+        "{count} of its rows name an asset this book does not have, the first is {value}.",
+        "Nothing to do.",
+    ),
+    # 6 Dates and the desk's good sense
+    Code("W601", "it matures on {value}, before it was issued on {issued}.", "Correct one of the two."),
+    Code("W602", "its asset {asset} matured on {value}, before the book's date.", "Remove the holding."),
+    Code(
+        "W603",
+        "{value} is before the book's as_of; nothing can be delivered in time.",
+        "Correct the time, leave it empty, or remove the call.",
+    ),
+    Code(
+        "W604",
+        "{count} held securities have no issuer, the first is {value}: they pass, wrong-way risk unjudged.",
+        "Fill in the issuer.",
+    ),
+    Code(
+        "W605",
+        "{count} call(s) without a priority are served after the others, the first is {value}; "
+        "a clearing house's call then competes with the rest.",
+        "Give every call a priority.",
+    ),
+    Code(
+        "N631",
+        "no call has a priority: when not all can be met, a clearing house's call competes with the rest.",
+        "Give clearing houses' calls a smaller number than the others.",
+    ),
+    # 7 Settings
+    Code("E701", "there are no settings.", "{hint}Add settings.yaml with as_of and base_currency."),
+    Code("E702", "it is not valid YAML: {reason}.", "Correct that line."),
+    Code("E703", "there is no such setting.", "{hint}The settings are {choices}."),
+    Code("E704", "the setting stands there more than once.", "Keep one of them."),
+    Code(
+        "E705",
+        "{value} where pairs of setting and value belong.",
+        "Write lines such as `base_currency: EUR`.",
+    ),
+)
+CATALOGUE: dict[str, Code] = {code.code: code for code in _CODES}
+
+
+def shown(value: object) -> str:
+    """A value as a message names it: printable text as it is, anything else so that one can see it."""
+    text = value if isinstance(value, str) else str(value)
+    if isinstance(value, float) and value.is_integer():
+        text = f"{value:.15g}"
+    if not text.isprintable() or text != text.strip() or not text:
+        text = repr(text)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def finding(
+    code: str,
+    table: str,
+    *,
+    row: int | None = None,
+    column: str | None = None,
+    value: object = None,
+    **details: object,
+) -> Finding:
+    """The finding of this code at this place; ``details`` fill the templates' other fields."""
+    entry = CATALOGUE[code]
+    fields = {"hint": "", **details, "table": table, "column": column, "value": shown(value)}
+    return Finding(
+        code=code,
+        severity=entry.severity,
+        table=table,
+        row=row,
+        column=column,
+        value=None if value is None else shown(value),
+        cause=entry.cause.format(**fields),
+        action=entry.remedy.format(**fields),
+    )
+
+
+def findings_page() -> str:
+    """The text of ``docs/findings.md``: one table a topic, one line a code."""
+    lines = [
+        "# Findings",
+        "",
+        "Everything that can be found about a book. An error stops the run (exit status 2, nothing written),",
+        "a warning should be read before the answer is used, a note is good to know. All findings of a book",
+        "are listed at once. Row 1 is the header. Words in braces are filled in.",
+        "",
+        "This page is written from `collateral_opt/book/codes.py`; do not edit it.",
+    ]
+    for digit, topic in _TOPICS.items():
+        lines += ["", f"## {topic}", "", "| Code | Severity | Cause | Remedy |", "|---|---|---|---|"]
+        for code in sorted(
+            (c for c in _CODES if c.code[1] == digit), key=lambda c: ("EWN".index(c.code[0]), c.code)
+        ):
+            remedy = code.remedy.replace("{hint}", "").replace("{{", "{").replace("}}", "}")
+            lines.append(f"| {code.code} | {code.severity} | {_sentence(code.cause)} | {_sentence(remedy)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _sentence(text: str) -> str:
+    if text in ("{cause}", "{remedy}"):
+        return {"{cause}": "What is wrong with the rule or the line.", "{remedy}": "What to write instead."}[
+            text
+        ]
+    return (text[0].upper() + text[1:]).replace("|", "\\|")

@@ -1,0 +1,280 @@
+"""The command line: ``collateral-opt allocate | check | generate | eligible``.
+
+Exit status: 0 every call covered; 3 solved, but some call or reserve is short; 2 the book or the command is
+wrong,
+and nothing is written; 4 the solver gave up or its answer was refused; 130 interrupted. Whatever takes long
+to import is imported inside the command that needs it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from collateral_opt.errors import BookError, CheckFailed, SolverError, UsageError
+from collateral_opt.terminal import (
+    Progress,
+    answer_text,
+    findings_text,
+    printable,
+    say,
+    summary_text,
+    wait_for,
+)
+
+if TYPE_CHECKING:
+    from collateral_opt.book import Book
+    from collateral_opt.result import Result
+    from collateral_opt.second_opinion import CrossCheck
+
+COVERED, WRONG, SHORT, GAVE_UP, INTERRUPTED, TERMINATED = 0, 2, 3, 4, 130, 143
+
+app = typer.Typer(
+    name="collateral-opt",
+    help="Cover every margin call at the least cost with what the firm can deliver.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+BookPath = Annotated[Path, typer.Argument(help="A folder of tables, or one .xlsx.")]
+
+
+class Format(StrEnum):
+    """How ``check`` lists what it found."""
+
+    text = "text"
+    json = "json"
+
+
+@app.command()
+def allocate(
+    book: BookPath,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the result; must be new or empty.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier result in DIR.")] = False,
+    solver: Annotated[str, typer.Option(help="highs, or pulp:NAME for any solver PuLP knows.")] = "highs",
+    cross_check: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Compare the optimum with that of another solver.")
+    ] = None,
+    write_lp: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the linear program as LP (.lp).")
+    ] = None,
+    write_mps: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the linear program as MPS (.mps).")
+    ] = None,
+    workbook: Annotated[bool, typer.Option("--workbook", help="Write workbook.xlsx too.")] = False,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Leave report.html out.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+) -> None:
+    """Cover the calls of BOOK and write the result to DIR."""
+    with _exit_codes():
+        from collateral_opt.io.write import check_target, write_result
+
+        check_target(out, force=force, book=book)
+        programs = [
+            _program_file(path, suffix, force) for path, suffix in ((write_lp, ".lp"), (write_mps, ".mps"))
+        ]
+
+        def run(progress: Progress) -> tuple[Result, CrossCheck | None]:
+            from collateral_opt.optimise import optimise
+            from collateral_opt.second_opinion import cross_check as compare
+
+            loaded = _read(book)
+            if loaded.findings and not quiet:
+                say(findings_text(loaded.findings), error=True)
+            for path in programs:
+                if path is not None:
+                    _write_program(loaded, path)
+            result = optimise(loaded, solver=solver, progress=progress)
+            if cross_check is None:
+                return result, None
+            progress(f"cross-checking with {cross_check}")
+            return result, compare(loaded, cross_check)
+
+        result, compared = wait_for(run, quiet=quiet)
+        if compared is not None:
+            _tell_cross_check(compared, quiet)
+        written = write_result(result, out, force=force, workbook=workbook, report=not no_report)
+        if not quiet:
+            say(summary_text(result, written))
+        raise typer.Exit(SHORT if result.status == "short" else COVERED)
+
+
+@app.command()
+def check(
+    book: BookPath,
+    format: Annotated[Format, typer.Option(help="How to list what was found.")] = Format.text,
+) -> None:
+    """List everything that is wrong or odd in BOOK, without solving it."""
+    with _exit_codes():
+        try:
+            loaded = wait_for(lambda _: _read(book), quiet=True)
+            findings, counts = loaded.findings, _counts(loaded)
+        except BookError as error:
+            findings, counts = error.findings, ""
+        if format is Format.json:
+            import json
+            from dataclasses import asdict
+
+            say(json.dumps([asdict(f) for f in findings], indent=2))
+        else:
+            say("\n\n".join(part for part in (counts, findings_text(findings) if findings else "") if part))
+        raise typer.Exit(WRONG if any(f.severity == "error" for f in findings) else COVERED)
+
+
+@app.command()
+def generate(
+    out: Annotated[Path, typer.Argument(help="Folder for the book; must be new or empty.")],
+    holdings: Annotated[int, typer.Option(help="How many holdings (15 or more).")] = 400,
+    calls: Annotated[int, typer.Option(help="How many calls.")] = 45,
+    agreements: Annotated[int, typer.Option(help="How many agreements.")] = 12,
+    seed: Annotated[int, typer.Option(help="Same sizes and seed, same book.")] = 7,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier book in OUT.")] = False,
+) -> None:
+    """Write an invented book of that size, in which every call can be covered."""
+    with _exit_codes():
+        from collateral_opt.generate import write_book
+
+        paths = write_book(out, holdings=holdings, calls=calls, agreements=agreements, seed=seed, force=force)
+        say(f"written to {printable(out)}: {len(paths)} files, {holdings:,} holdings, {calls:,} calls")
+
+
+@app.command()
+def eligible(
+    book: BookPath,
+    asset: Annotated[str, typer.Option(metavar="ASSET", help="The asset_id asked about.")],
+    agreement: Annotated[
+        str | None, typer.Option(metavar="ID", help="Under this agreement's schedule.")
+    ] = None,
+    call: Annotated[str | None, typer.Option(metavar="ID", help="For this call.")] = None,
+    schedule: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Under this schedule: of the book, published, or a file."),
+    ] = None,
+) -> None:
+    """Say whether an asset may go somewhere, at which haircut, or why not."""
+    with _exit_codes():
+        from collateral_opt.eligible import ask
+
+        say(answer_text(ask(_read(book), asset, agreement=agreement, call=call, schedule=schedule)))
+
+
+def main() -> None:
+    """Entry of the console script."""
+    for stream in (sys.stdout, sys.stderr):
+        # a terminal that cannot show a name must not end the run
+        with suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app()
+    except KeyboardInterrupt:
+        # before a command began
+        sys.exit(INTERRUPTED)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, to be cleaned up after like Ctrl-C."""
+
+
+def _terminate(_signal: int, _frame: Any) -> None:
+    raise _Terminated
+
+
+@contextmanager
+def _exit_codes() -> Iterator[None]:
+    """Turn what can go wrong into a message on standard error and an exit status."""
+    try:
+        yield
+    except BookError as error:
+        _fail(WRONG, findings_text(error.findings))
+    except UsageError as error:
+        _fail(WRONG, f"error: {printable(error)}")
+    except SolverError as error:
+        _fail(GAVE_UP, f"the solver gave up: {printable(error)}\nNothing was written.")
+    except CheckFailed as error:
+        refused = "\n".join(f"  {printable(v)}" for v in error.violations)
+        _fail(
+            GAVE_UP,
+            f"the answer was refused by the checker; please report this:\n{refused}\nNothing was written.",
+        )
+    except MemoryError:
+        _fail(GAVE_UP, "out of memory. Nothing was written.")
+    except KeyboardInterrupt as error:
+        _leave(TERMINATED if isinstance(error, _Terminated) else INTERRUPTED)
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+        _fail(WRONG, f"error: {printable(what)}. Nothing was written.")
+
+
+def _fail(status: int, message: str) -> None:
+    say(message, error=True)
+    raise typer.Exit(status)
+
+
+def _leave(status: int) -> None:
+    """End an interrupted run: at once if a solver is still at work in its own thread, which nothing can
+    stop."""
+    say("interrupted. Nothing was written.", error=True)
+    if threading.active_count() > 1:
+        with suppress(OSError):
+            sys.stdout.flush()
+        os._exit(status)
+    raise typer.Exit(status)
+
+
+def _read(path: Path) -> Book:
+    from collateral_opt.io.read import read_book
+
+    return read_book(path)
+
+
+def _counts(book: Book) -> str:
+    tables = ("assets", "holdings", "agreements", "calls", "posted", "facilities", "reserves")
+    parts = [f"{len(getattr(book, t)):,} {t}" for t in tables if len(getattr(book, t))]
+    return ", ".join([*parts, f"{len(book.schedules):,} schedules"])
+
+
+def _program_file(path: Path | None, suffix: str, force: bool) -> Path | None:
+    if path is None:
+        return None
+    if path.suffix.lower() != suffix:
+        raise UsageError(f"{path}: the file's name must end in {suffix}.")
+    if path.exists() and not force:
+        raise UsageError(f"{path} is there already. Choose another name, or replace it with --force.")
+    return path
+
+
+def _write_program(book: Book, path: Path) -> None:
+    """Write the program under another name first, so that no half of one is ever found under its own."""
+    from collateral_opt.second_opinion import write_program
+
+    folder = path.resolve().parent
+    with tempfile.TemporaryDirectory(prefix=f".{path.stem}.", suffix=".partial", dir=folder) as staging:
+        staged = Path(staging) / path.name
+        write_program(book, staged)
+        staged.replace(folder / path.name)
+
+
+def _tell_cross_check(compared: CrossCheck, quiet: bool) -> None:
+    apart = f"{compared.relative_difference:.2e} apart"
+    figures = f"{compared.ours:,.6f} here, {compared.theirs:,.6f} with {compared.solver}, {apart}"
+    if not compared.agrees:
+        raise SolverError(f"the cross-check disagrees: {figures}")
+    if not quiet:
+        say(f"cross-check: {figures}")
+
+
+if __name__ == "__main__":
+    main()

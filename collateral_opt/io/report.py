@@ -1,0 +1,357 @@
+"""Builds the report of a result: one HTML file that needs no network and opens anywhere.
+
+Figures are plain dictionaries for plotly.js, which stands in the file itself; the same result gives the same
+bytes.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from collateral_opt.result import Result
+
+_MOST_BARS = 60
+_MOST_LINES = 20_000
+_TOP_HOLDINGS = 20
+_TOP_LIMITS = 40
+_FULL = 99.9
+
+_COLOURS = ("#4c78a8", "#f58518", "#54a24b", "#b279a2", "#e45756", "#72b7b2", "#9d755d", "#eeca3b", "#bab0ac")
+_CLASS_ORDER = (
+    "cash",
+    "sovereign debt",
+    "agency debt",
+    "covered bonds",
+    "bank debt",
+    "corporate debt",
+    "equity",
+    "fund",
+)
+
+Figure = dict[str, Any]
+
+
+def report_html(result: Result) -> str:
+    """The whole page as text: headline, short calls, four charts, and every line with a filter."""
+    from jinja2 import Environment, PackageLoader
+
+    environment = Environment(
+        loader=PackageLoader("collateral_opt.io", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["money"] = _money
+    lines = _lines(result)
+    figures = {
+        "cover": _cover_by_call(result, lines),
+        "heat": _class_by_agreement(lines),
+        "cost": _cost_by_holding(lines),
+        "limits": _use_of_limits(result),
+    }
+    page = {"figures": {k: f for k, f in figures.items() if f is not None}, "lines": _line_rows(lines)}
+    return environment.get_template("report.html").render(
+        summary=result.summary,
+        cards=_cards(result),
+        short=_short_calls(result),
+        figures=figures,
+        notes=_notes(result, lines),
+        line_count=len(lines),
+        page=_script_json(page),
+        plotly=_plotly_js(),
+    )
+
+
+def asset_class(assets: pd.DataFrame) -> pd.Series[Any]:
+    """What a desk would call each asset: ``cash``, ``sovereign debt``, ``covered bonds``, ``equity``..."""
+    kind = assets["asset_type"].astype(object)
+    issuer = assets["issuer_type"].astype(object)
+    of_debt = (issuer.where(issuer.notna(), "other").astype(str).str.replace("_", " ") + " debt").astype(
+        object
+    )
+    label = kind.where(kind != "debt", of_debt)
+    return label.mask(assets["security_type"].astype(object) == "covered_bond", "covered bonds")
+
+
+def _lines(result: Result) -> pd.DataFrame:
+    """The allocation with each asset's name and class beside it, and one column for where it comes from."""
+    assets = result.book.assets
+    facts = pd.DataFrame(
+        {"asset_id": assets["asset_id"], "name": assets["name"], "class": asset_class(assets)}
+    )
+    lines = result.allocation.merge(facts, on="asset_id", how="left", validate="many_to_one")
+    lines["source"] = lines["holding_id"].where(lines["holding_id"].notna(), lines["facility_id"])
+    return lines
+
+
+def _cards(result: Result) -> list[tuple[str, str, str]]:
+    """Headline figures: label, figure, and a word of explanation."""
+    s, calls = result.summary, result.calls
+    currency = str(s["base_currency"])
+    covered = int((calls["shortfall"] == 0).sum())
+    required = float(calls["required"].sum())
+    return [
+        ("Cost", f"{_money(s['total_cost'])} {currency}", "over the horizon of the book"),
+        (
+            "Gap",
+            _percent(s["gap"]),
+            f"proven: no answer costs less than {_money(s['lower_bound'])} {currency}",
+        ),
+        ("Calls covered", f"{covered} of {len(calls)}", f"{_money(required, 0)} {currency} asked for"),
+        ("Shortfall", f"{_money(s['total_shortfall'])} {currency}", "collateral value that is missing"),
+        ("Lines", f"{len(result.allocation):,}", "deliveries of one holding to one call"),
+    ]
+
+
+def _short_calls(result: Result) -> list[dict[str, Any]]:
+    short = result.calls[result.calls["shortfall"] > 0]
+    return list(short.sort_values(["shortfall", "call_id"], ascending=[False, True]).to_dict("records"))  # type: ignore[arg-type]
+
+
+def _notes(result: Result, lines: pd.DataFrame) -> dict[str, str]:
+    """Where a chart shows a part only, it says so."""
+    notes = {}
+    if len(result.calls) > _MOST_BARS:
+        notes["cover"] = f"The {_MOST_BARS} largest of {len(result.calls):,} calls, short ones first."
+    agreements = lines["agreement_id"].nunique()
+    if agreements > _MOST_BARS:
+        notes["heat"] = f"The {_MOST_BARS} agreements of {agreements:,} that take most."
+    used = result.limits[result.limits["used"] > 0]
+    full = int(((used["used"] >= used["cap"] * _FULL / 100) | (used["shadow_price"].fillna(0.0) != 0)).sum())
+    notes["limits"] = f"{full:,} of the {len(used):,} groups with something in them are full."
+    if len(lines) > _MOST_LINES:
+        notes["lines"] = f"The first {_MOST_LINES:,} of {len(lines):,} lines; allocation.csv has them all."
+    return notes
+
+
+def _cover_by_call(result: Result, lines: pd.DataFrame) -> Figure | None:
+    """Bars of collateral value by class on each call, and a mark where the call's requirement stands."""
+    calls = result.calls
+    if not len(calls):
+        return None
+    if len(calls) > _MOST_BARS:
+        ranked = calls.assign(is_short=calls["shortfall"] > 0)
+        calls = ranked.sort_values(["is_short", "required", "call_id"], ascending=[False, False, True])
+        calls = calls.head(_MOST_BARS).sort_values("call_id")
+    shown = calls["call_id"].tolist()
+    table = _pivot(lines[lines["call_id"].isin(shown)], "class", "call_id")
+    x = _labels(shown)
+    columns = table.T.reindex(shown, fill_value=0.0)
+    bars = [
+        {
+            "type": "bar",
+            "name": escape(name, quote=False),
+            "x": x,
+            "y": _numbers(columns[name]),
+            "marker": {"color": colour},
+            "hovertemplate": "%{x}: %{y:,.2f}",
+        }
+        for name, colour in _coloured(table.index)
+    ]
+    required = {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "required",
+        "x": x,
+        "y": _numbers(calls["required"]),
+        "marker": {
+            "symbol": "line-ew",
+            "size": max(6, min(22, 800 // len(shown))),
+            "line": {"width": 2, "color": "required"},
+        },
+        "hovertemplate": "%{x}: %{y:,.2f} required",
+    }
+    return _figure(
+        [*bars, required], {"barmode": "stack", "yaxis": {"title": _axis("collateral value", result)}}, "x"
+    )
+
+
+def _class_by_agreement(lines: pd.DataFrame) -> Figure | None:
+    """How much of each class lies at each agreement."""
+    if not len(lines):
+        return None
+    table = _pivot(lines, "class", "agreement_id")
+    if table.shape[1] > _MOST_BARS:
+        table = table[table.sum().nlargest(_MOST_BARS).index.sort_values()]
+    rows = [name for name, _ in _coloured(table.index)][::-1]
+    cells = [[v if v else None for v in _numbers(table.T[name])] for name in rows]
+    heat = {
+        "type": "heatmap",
+        "x": _labels(table.columns),
+        "y": _labels(rows),
+        "z": cells,
+        "xgap": 2,
+        "ygap": 2,
+        "colorscale": [[0, "#c6dbef"], [0.5, "#6baed6"], [1, "#08519c"]],
+        "hoverongaps": False,
+        "hovertemplate": "%{y} at %{x}: %{z:,.2f}<extra></extra>",
+        "colorbar": {"outlinewidth": 0, "thickness": 12},
+    }
+    return _figure([heat], {"yaxis": {"type": "category"}, "height": 110 + 36 * len(rows)}, "x")
+
+
+def _cost_by_holding(lines: pd.DataFrame) -> Figure | None:
+    """The holdings that cost most to give, at the top the dearest."""
+    cost = lines.groupby(["source", "asset_id"], sort=True)["cost"].sum()
+    cost = cost[cost != 0].sort_values(ascending=False, kind="stable").head(_TOP_HOLDINGS)[::-1]
+    if not len(cost):
+        return None
+    bars = {
+        "type": "bar",
+        "orientation": "h",
+        "x": _numbers(cost),
+        "marker": {"color": _COLOURS[0]},
+        "y": _labels(f"{source} {asset}" for source, asset in cost.index),
+        "hovertemplate": "%{y}: %{x:,.2f}<extra></extra>",
+    }
+    return _figure([bars], {"showlegend": False, "height": 90 + 22 * len(cost)}, "y")
+
+
+def _use_of_limits(result: Result) -> Figure | None:
+    """Use over cap of the limits that are used most, in percent; those that bind have a price."""
+    limits = result.limits[(result.limits["used"] > 0) & np.isfinite(result.limits["cap"])]
+    if not len(limits):
+        return None
+    share = (100 * limits["used"] / limits["cap"].where(limits["cap"] > 0)).clip(upper=999.0).fillna(999.0)
+    # full limits first, among them those whose next unit is worth most
+    full = (share >= _FULL) | (limits["shadow_price"].fillna(0.0) != 0)
+    rank = pd.DataFrame({"full": full, "price": limits["shadow_price"].fillna(0.0).abs(), "share": share})
+    order = (
+        rank.sort_values(["full", "price", "share"], ascending=False, kind="stable")
+        .head(_TOP_LIMITS)
+        .index[::-1]
+    )
+    limits, share, full = limits.loc[order], share.loc[order], full.loc[order]
+    group = limits["group"].where(limits["group"].notna(), "").astype(str)
+    names = (
+        limits["agreement_id"].astype(str)
+        + ": "
+        + limits["limit"].astype(str)
+        + (" · " + group).where(group != "", "")
+    )
+    bars = {
+        "type": "bar",
+        "orientation": "h",
+        "x": _numbers(share),
+        "y": _labels(names),
+        "marker": {"color": np.where(full, _COLOURS[4], _COLOURS[5]).tolist()},
+        "customdata": [
+            [
+                _money(u),
+                _money(c),
+                "" if not p or math.isnan(p) else f"<br>one more unit saves {p:,.2f} bp a year",
+            ]
+            for u, c, p in zip(limits["used"], limits["cap"], limits["shadow_price"], strict=True)
+        ],
+        "hovertemplate": "%{customdata[0]} of %{customdata[1]}%{customdata[2]}<extra></extra>",
+    }
+    axis = {"title": {"text": "use of the cap, %"}, "range": [0, max(105.0, float(share.max()) * 1.03)]}
+    return _figure([bars], {"showlegend": False, "height": 90 + 22 * len(limits), "xaxis": axis}, "y")
+
+
+def _figure(data: Sequence[Mapping[str, Any]], layout: Mapping[str, Any], category: str) -> Figure:
+    """Data and layout for plotly; identifiers stay on a category axis, whatever they look like."""
+    base: Figure = {
+        "margin": {"l": 60, "r": 20, "t": 10, "b": 40},
+        "height": 420,
+        "hovermode": "closest",
+        "bargap": 0.25,
+        "xaxis": {"automargin": True},
+        "yaxis": {"automargin": True},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "traceorder": "normal"},
+    }
+    for key, value in layout.items():
+        base[key] = {**base[key], **value} if isinstance(value, dict) and key in base else value
+    base[f"{category}axis"]["type"] = "category"
+    return {"data": list(data), "layout": base}
+
+
+def _pivot(lines: pd.DataFrame, rows: str, columns: str) -> pd.DataFrame:
+    return lines.pivot_table(
+        index=rows, columns=columns, values="collateral_value", aggfunc="sum", fill_value=0.0, observed=True
+    )
+
+
+def _coloured(classes: Sequence[str] | pd.Index[Any]) -> list[tuple[str, str]]:
+    """The classes that are there, known ones first and always in the same colour."""
+    known = [c for c in _CLASS_ORDER if c in classes]
+    others = sorted(c for c in classes if c not in _CLASS_ORDER)
+    return [(c, _COLOURS[_CLASS_ORDER.index(c)]) for c in known] + [(c, _COLOURS[-1]) for c in others]
+
+
+def _axis(title: str, result: Result) -> dict[str, str]:
+    return {"text": f"{title}, {escape(str(result.summary['base_currency']), quote=False)}"}
+
+
+def _labels(values: Any) -> list[str]:
+    # plotly reads a few tags in text; identifiers have none
+    return [escape(str(v), quote=False) for v in values]
+
+
+def _numbers(values: Iterable[Any]) -> list[float]:
+    return [round(float(v), 2) for v in values]
+
+
+def _line_rows(lines: pd.DataFrame) -> list[list[Any]]:
+    """Rows of the table on the page; numbers as numbers, so that they sort."""
+    head = lines.head(_MOST_LINES).astype({"quantity": float, "cost": float})
+    columns = [
+        "call_id",
+        "agreement_id",
+        "source",
+        "asset_id",
+        "name",
+        "class",
+        "action",
+        "quantity",
+        "market_value",
+        "haircut",
+        "collateral_value",
+        "cost",
+    ]
+    cells = [[_blank(v) for v in head[c].tolist()] for c in columns]
+    return [list(row) for row in zip(*cells, strict=True)]
+
+
+def _blank(value: Any) -> Any:
+    return "" if value is None or (isinstance(value, float) and not math.isfinite(value)) else value
+
+
+def _money(x: float | None, decimals: int = 2) -> str:
+    if x is None or not math.isfinite(x):
+        return "-"
+    text = f"{x:,.{decimals}f}"
+    return text[1:] if text.startswith("-") and not text.strip("-0.,") else text
+
+
+def _percent(x: float | None) -> str:
+    return "-" if x is None or not math.isfinite(x) else f"{100 * x:.4f} %"
+
+
+def _script_json(value: Any) -> str:
+    """JSON that can stand inside a script element whatever text it holds."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+@cache
+def _plotly_js() -> str:
+    """The text of plotly.js as the plotly package ships it, found without importing that package."""
+    spec = importlib.util.find_spec("plotly")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError("the report needs the plotly package")
+    path = Path(next(iter(spec.submodule_search_locations))) / "package_data" / "plotly.min.js"
+    return path.read_text(encoding="utf-8")

@@ -1,0 +1,77 @@
+"""A second opinion on a book: the same program to a file any solver reads, or solved by another solver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from collateral_opt.book import Book
+from collateral_opt.errors import UsageError
+from collateral_opt.model.formulation import formulate
+from collateral_opt.network import build_network
+from collateral_opt.solve.passes import solve_flows
+from collateral_opt.solve.pulp_adapter import write_lp, write_mps
+from collateral_opt.solve.registry import solver_named
+from collateral_opt.solve.seam import Limits
+
+AGREEMENT = 1e-6
+"""Two optima closer than this, relative to the larger, agree."""
+
+
+def write_program(book: Book, path: Path) -> None:
+    """Write the linear program of ``book`` with readable names, as ``.lp`` or ``.mps`` by the file's suffix.
+
+    Flows are market values in base currency, costs yearly basis points. The aim is cost; a call's shortfall is a
+    column of its own that costs nothing there, so fix those at 0 (or at what a run reported) before solving.
+
+    Raises:
+        UsageError: the suffix is neither.
+    """
+    writers = {".lp": write_lp, ".mps": write_mps}
+    if path.suffix.lower() not in writers:
+        raise UsageError(f"{path.name} is neither .lp nor .mps. Give the file one of these suffixes.")
+    writers[path.suffix.lower()](formulate(build_network(book)), path)
+
+
+@dataclass(frozen=True)
+class CrossCheck:
+    """The linear optimum of a book by two solvers, in base currency over the horizon, and their shortfalls."""
+
+    solver: str
+    ours: float
+    theirs: float
+    our_shortfall: float
+    their_shortfall: float
+
+    @property
+    def relative_difference(self) -> float:
+        """Of the costs or of the shortfalls, whichever is larger."""
+        return max(
+            _apart(self.ours, self.theirs),
+            _apart(self.our_shortfall, self.their_shortfall),
+        )
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the two optima are the same to :data:`AGREEMENT`."""
+        return self.relative_difference <= AGREEMENT
+
+
+def cross_check(book: Book, solver: str) -> CrossCheck:
+    """Solve the linear program of ``book`` with the default solver and with ``solver``, and compare the optima."""
+    network, limits = build_network(book), Limits(seconds=book.settings.time_limit_s)
+    horizon = float(network.horizon_years) / 10_000
+    _, ours = solve_flows(network, solver_named("highs"), limits)
+    _, theirs = solve_flows(network, solver_named(solver), limits)
+    return CrossCheck(
+        solver=solver,
+        ours=ours.cost * horizon,
+        theirs=theirs.cost * horizon,
+        our_shortfall=float(ours.short.sum()),
+        their_shortfall=float(theirs.short.sum()),
+    )
+
+
+def _apart(one: float, two: float) -> float:
+    # Amounts below a thousandth of a cent are noise of the solvers' tolerances, not a difference.
+    return abs(one - two) / max(abs(one), abs(two), 1e-5)

@@ -1,0 +1,95 @@
+"""Exchanges within a call: some lots of one line for some of another edge, wherever that saves money.
+
+Rounding leaves each call with part of a lot too much. Lots of different worth fit a call more closely together than
+any of them alone, so a few exchanges take most of that excess away.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from collateral_opt.network.network import Floats, Ints
+from collateral_opt.solve.ledger import Ledger
+
+FEW = 24
+"""Most lots of one side of an exchange; the other side follows from it."""
+SWEEPS = 4
+"""How often every call has its turn."""
+TURNS = 12
+"""Most exchanges of a call in one turn."""
+TRIES = 4
+"""How many of the best exchanges are tried exactly before a turn ends."""
+WORTHWHILE = 1e-9
+"""An exchange saves at least this share of what the two lines cost, so that rounding of floats is not a saving."""
+
+
+def exchange_all(ledger: Ledger) -> None:
+    """Exchange lots within every covered call until nothing saves money, or every call had its turns."""
+    for _ in range(SWEEPS):
+        improved = False
+        for j, missing in enumerate(ledger.missing):
+            if missing <= 0:
+                turns = 0
+                while turns < TURNS and _turn(ledger, j):
+                    turns += 1
+                improved |= turns > 0
+        if not improved:
+            return
+
+
+def _turn(ledger: Ledger, j: int) -> bool:
+    """Make the best exchange at call ``j`` that holds exactly. Says whether there was one."""
+    edges = ledger.lines_of[j]
+    lots = np.array([ledger.lots[k] for k in edges], dtype=np.float64)
+    lines = np.flatnonzero(lots > 0)
+    if not len(lines):
+        return False
+    saving, gone, come = _savings(ledger, j, edges, lines, lots)
+    best = np.argsort(-saving, axis=None, kind="stable")[:TRIES]
+    for at in best.tolist():
+        if saving.flat[at] <= 0:
+            return False
+        _, a, b = np.unravel_index(at, saving.shape)
+        if _exchanged(ledger, j, edges[lines[a]], int(gone.flat[at]), edges[b], int(come.flat[at])):
+            return True
+    return False
+
+
+def _savings(
+    ledger: Ledger, j: int, edges: list[int], lines: Ints, lots: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Saving, lots that go and lots that come, of every exchange [size, line, edge]; -inf where it cannot be."""
+    value = np.array([ledger.value[k] / ledger.unit[j] for k in edges])
+    cost = np.array([float(ledger.lot_value[k]) for k in edges]) * ledger.cost_bps[edges]
+    room = np.array([ledger.room(k) for k in edges], dtype=np.float64)
+    least = np.array([ledger.least[k] for k in edges], dtype=np.float64)
+    excess = -ledger.missing[j] / ledger.unit[j]
+    few = np.arange(1.0, FEW + 1)[:, None, None]
+    v_a, v_b = value[lines][None, :, None], value[None, None, :]
+    shape = (FEW, len(lines), len(edges))
+    # Either a few lots go and as many come as make up for them, or a few come and replace as many as they can.
+    replaced = np.minimum((few * v_b + excess) // v_a, lots[lines][None, :, None])
+    gone = np.concatenate([np.broadcast_to(few, shape), replaced])
+    come = np.concatenate([np.maximum(np.ceil((few * v_a - excess) / v_b), 0), np.broadcast_to(few, shape)])
+    stays, becomes = lots[lines][None, :, None] - gone, lots[None, None, :] + come
+    possible = (gone > 0) & (stays >= 0) & ((stays == 0) | (stays >= least[lines][None, :, None]))
+    possible &= (come <= room) & ((come == 0) | (becomes >= least))
+    possible &= lines[None, :, None] != np.arange(len(edges))[None, None, :]
+    before = gone * cost[lines][None, :, None]
+    saving = before - come * cost[None, None, :]
+    worthwhile = saving > WORTHWHILE * np.abs(before)
+    return np.where(possible & worthwhile, saving, -np.inf), gone, come
+
+
+def _exchanged(ledger: Ledger, j: int, a: int, gone: int, b: int, come: int) -> bool:
+    """Make the exchange if every row and the call's cover hold exactly; otherwise leave all as it was."""
+    if ledger.removable(a, gone) != gone:
+        return False
+    ledger.add(a, -gone)
+    if come == 0 or ledger.addable(b, come) == come:
+        ledger.add(b, come)
+        if ledger.missing[j] <= 0:
+            return True
+        ledger.add(b, -come)
+    ledger.add(a, gone)
+    return False

@@ -1,0 +1,608 @@
+"""The book read the slow way: every pair of call and holding judged by itself, from the format's own words.
+
+Nothing here uses ``eligibility_rules`` or ``collateral_opt``; the program it builds is small, exact and
+plain, so that the linear and the whole-lot judge can be compared with the product.
+"""
+
+from __future__ import annotations
+
+import calendar
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from fractions import Fraction
+from itertools import groupby
+from typing import Any
+
+import pandas as pd
+
+from tests.judges.books import BookTables
+
+Cell = Any
+Record = Mapping[str, Cell]
+Truth = bool | None
+
+SCALE = (
+    "AAA AA+ AA AA- A+ A A- BBB+ BBB BBB- BB+ BB BB- B+ B B- CCC+ CCC CCC- CC C D",
+    "Aaa Aa1 Aa2 Aa3 A1 A2 A3 Baa1 Baa2 Baa3 Ba1 Ba2 Ba3 B1 B2 B3 Caa1 Caa2 Caa3 Ca C",
+)
+LETTERS, MOODYS = (letters.split() for letters in SCALE)
+DBRS = [f"{x[:-1]} ({'high' if x[-1] == '+' else 'low'})" if x[-1] in "+-" else x for x in LETTERS]
+LEGAL_TENDER = {"US": "USD", "DE": "EUR", "FR": "EUR", "GB": "GBP", "JP": "JPY"}
+DECIMALS = {"JPY": 0}
+COMPARE = {
+    "lt": lambda a, b: a < b,
+    "le": lambda a, b: a <= b,
+    "gt": lambda a, b: a > b,
+    "ge": lambda a, b: a >= b,
+}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A holding that may be delivered into a call."""
+
+    call: int
+    holding: int
+    asset: int
+    factor: Fraction
+    unit_value: Fraction
+    cost_bps: Fraction
+
+    @property
+    def value(self) -> Fraction:
+        """Collateral value of one unit."""
+        return self.factor * self.unit_value
+
+
+@dataclass(frozen=True)
+class LimitRow:
+    """sum of weight * quantity over pairs <= room."""
+
+    name: str
+    weights: Mapping[int, Fraction]
+    room: Fraction
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The whole program in quantities, exact."""
+
+    required: tuple[Fraction, ...]
+    priority: tuple[float | None, ...]
+    supply: tuple[Fraction, ...]
+    lots: tuple[Fraction, ...]
+    """By asset, as are ``least``."""
+    least: tuple[Fraction, ...]
+    pairs: tuple[Pair, ...]
+    rows: tuple[LimitRow, ...]
+    year_share: Fraction
+    """horizon_days / day_count."""
+    call_ids: tuple[str, ...]
+    holding_ids: tuple[str, ...]
+
+    @property
+    def levels(self) -> list[tuple[float | None, list[int]]]:
+        """Calls by priority, first served first; without a priority last."""
+        order = sorted(
+            range(len(self.required)), key=lambda j: (self.priority[j] is None, self.priority[j] or 0)
+        )
+        return [(level, list(calls)) for level, calls in groupby(order, key=lambda j: self.priority[j])]
+
+    def line_cost(self, pair: Pair) -> Fraction:
+        """Cost of one unit over the horizon."""
+        return pair.unit_value * pair.cost_bps / 10**4 * self.year_share
+
+
+def exact(number: float) -> Fraction:
+    return Fraction(repr(float(number)))
+
+
+def records(table: pd.DataFrame | None) -> list[Record]:
+    """Rows as dictionaries; an empty cell is None."""
+    if table is None:
+        return []
+    return [{k: None if empty(v) else v for k, v in row.items()} for row in table.to_dict("records")]
+
+
+def empty(value: Cell) -> bool:
+    return value is None or value == "" or value is pd.NaT or (isinstance(value, float) and value != value)
+
+
+def number(record: Record, name: str, default: float) -> Fraction:
+    value = record.get(name)
+    return exact(default if value is None else float(value))
+
+
+# --- eligibility, one asset at a time -------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Question:
+    """Who asks: the day, the agreement's currency, the margin type, the poster's family."""
+
+    as_of: date
+    base_currency: str
+    margin_type: str | None
+    owner_parent: str | None
+
+
+def all_of(truths: Iterable[Truth]) -> Truth:
+    found = list(truths)
+    return False if False in found else None if None in found else True
+
+
+def any_of(truths: Iterable[Truth]) -> Truth:
+    found = list(truths)
+    return True if True in found else None if None in found else False
+
+
+def negation(truth: Truth) -> Truth:
+    return None if truth is None else not truth
+
+
+def holds(when: Any, asset: Record, ask: Question) -> Truth:
+    """A `when` about one asset, in three values."""
+    if when is None:
+        return True
+    return all_of(leaf_holds(name, wanted, asset, ask) for name, wanted in when.items())
+
+
+def leaf_holds(name: str, wanted: Any, asset: Record, ask: Question) -> Truth:
+    if name == "all":
+        return all_of(holds(part, asset, ask) for part in wanted)
+    if name == "any":
+        return any_of(holds(part, asset, ask) for part in wanted)
+    if name == "not":
+        return negation(holds(wanted, asset, ask))
+    if name == "maturity":
+        return maturity_holds(wanted, asset, ask)
+    if name == "rating":
+        return rating_holds(wanted, asset)
+    if name == "own_issue":
+        return own_issue(asset, ask) if wanted else negation(own_issue(asset, ask))
+    if name == "domestic_currency":
+        country = asset.get("issuer_country")
+        truth = None if country is None else LEGAL_TENDER[country] == asset["currency"]
+        return truth if wanted else negation(truth)
+    value = asset.get(name)
+    if value is None:
+        return None
+    if isinstance(wanted, dict):
+        return all(COMPARE[how](float(value), bound) for how, bound in wanted.items())
+    return value in wanted if isinstance(wanted, list) else value == wanted
+
+
+def own_issue(asset: Record, ask: Question) -> Truth:
+    """Whether the asset is issued inside the poster's family; cash has no issuer and is never own."""
+    if asset["asset_type"] == "cash":
+        return False
+    if ask.owner_parent is None:
+        return None
+    if asset.get("issuer_parent") == ask.owner_parent:
+        return True
+    return None if asset.get("issuer") is None else asset["issuer"] == ask.owner_parent
+
+
+def day(value: Cell) -> date | None:
+    return None if value is None else date.fromisoformat(str(value)[:10])
+
+
+def later(start: date, period: str) -> date:
+    """Calendar arithmetic: 5Y, 6M, 30D; the 29th to the 31st become the month's last day where they must."""
+    count, unit = int(period[:-1]), period[-1]
+    if unit == "D":
+        return start + timedelta(days=count)
+    months = start.year * 12 + start.month - 1 + count * (12 if unit == "Y" else 1)
+    year, month = months // 12, months % 12 + 1
+    return date(year, month, min(start.day, calendar.monthrange(year, month)[1]))
+
+
+def maturity_holds(wanted: Mapping[str, Mapping[str, str]], asset: Record, ask: Question) -> Truth:
+    issued, matures = day(asset.get("issue_date")), day(asset.get("maturity_date"))
+    ends = {
+        "remaining": (ask.as_of, matures),
+        "original": (issued, matures),
+        "since_issue": (issued, ask.as_of),
+    }
+    truths: list[Truth] = []
+    for kind, bounds in wanted.items():
+        start, end = ends[kind]
+        for how, period in bounds.items():
+            truths.append(None if start is None or end is None else COMPARE[how](end, later(start, period)))
+    return all_of(truths)
+
+
+def step(text: str, agency: str) -> int | None:
+    """Place on the scale, 1 the best; None for what is no rating."""
+    scale = {"moodys": MOODYS, "dbrs": DBRS}.get(agency, LETTERS)
+    return scale.index(text) + 1 if text in scale else None
+
+
+def rating_holds(wanted: Mapping[str, Any], asset: Record) -> Truth:
+    for scope in wanted.get("scope", ["asset"]):
+        prefix = "" if scope == "asset" else f"{scope}_"
+        steps = []
+        for agency in wanted.get("agencies", ["sp", "moodys", "fitch", "dbrs"]):
+            text = asset.get(f"{prefix}rating_{agency}")
+            found = None if text is None else step(text, agency)
+            if found is not None:
+                steps.append(found)
+        if steps:
+            return any(within(wanted, value) for value in resolved(steps, wanted.get("resolve", "lowest")))
+    return None
+
+
+def resolved(steps: list[int], how: str) -> list[Fraction]:
+    """The step or steps that count; the lowest rating is the highest step."""
+    ordered = [Fraction(s) for s in sorted(steps)]
+    if how == "any":
+        return ordered
+    if how == "average":
+        return [sum(ordered, Fraction(0)) / len(ordered)]
+    if how == "second_best":
+        return [ordered[min(1, len(ordered) - 1)]]
+    return [ordered[0] if how == "highest" else ordered[-1]]
+
+
+def within(wanted: Mapping[str, Any], value: Fraction) -> bool:
+    at_least, at_most = wanted.get("at_least"), wanted.get("at_most")
+    return (at_least is None or value <= LETTERS.index(at_least) + 1) and (
+        at_most is None or value >= LETTERS.index(at_most) + 1
+    )
+
+
+def bound_to(thing: Mapping[str, Any], truth: Truth, ask: Question) -> Truth:
+    """A rule's truth where it is restricted to a margin type; an unknown margin type is unknown."""
+    wanted = thing.get("margin_type")
+    if wanted is None:
+        return truth
+    return all_of([truth, None if ask.margin_type is None else ask.margin_type == wanted])
+
+
+def rule_factor(rule: Mapping[str, Any]) -> Fraction:
+    if "margin_ratio" in rule:
+        return 1 / exact(rule["margin_ratio"])
+    if "valuation_percentage" in rule:
+        return exact(rule["valuation_percentage"])
+    return 1 - exact(rule["haircut"])
+
+
+def assumed(schedule: Mapping[str, Any], asset: Record) -> Record:
+    gaps = {k: v for k, v in schedule.get("assume", {}).items() if asset.get(k) is None}
+    return {**asset, **gaps}
+
+
+def factor_of(schedule: Mapping[str, Any] | pd.DataFrame, asset: Record, ask: Question) -> Fraction | None:
+    """The collateral factor of one asset, None where the schedule refuses it."""
+    if isinstance(schedule, pd.DataFrame):
+        row = listed(schedule, asset)
+        if row is None or row.get("eligible") is False:
+            return None
+        factor = 1 - number(row, "haircut", 0)
+        return factor if factor > 0 else None
+    asset = assumed(schedule, asset)
+    truths = [bound_to(rule, holds(rule.get("when"), asset, ask), ask) for rule in schedule["rules"]]
+    if any(
+        rule.get("exclude") and truth is not False
+        for rule, truth in zip(schedule["rules"], truths, strict=True)
+    ):
+        return None
+    takers = [
+        (rule_factor(rule), truth)
+        for rule, truth in zip(schedule["rules"], truths, strict=True)
+        if not rule.get("exclude") and truth is not False
+    ]
+    sure = [at for at, (_, truth) in enumerate(takers) if truth]
+    if not sure:
+        return None
+    if schedule.get("overlap", "first") == "highest_haircut":
+        winner = min(sure, key=lambda at: takers[at][0])
+        rivals = [f for f, truth in takers if truth is None]
+    else:
+        winner = sure[0]
+        error = schedule.get("overlap") == "error"
+        rivals = [f for at, (f, truth) in enumerate(takers) if truth is None and (error or at < winner)]
+    factor = takers[winner][0]
+    if any(rival < factor for rival in rivals):
+        return None
+    factor = after_fx(schedule.get("fx_haircut"), factor, asset, ask)
+    return factor if factor > 0 else None
+
+
+def after_fx(fx: Mapping[str, Any] | None, factor: Fraction, asset: Record, ask: Question) -> Fraction:
+    if fx is None or asset["currency"] == ask.base_currency:
+        return factor
+    if bound_to(fx, holds(fx.get("select"), asset, ask), ask) is False:
+        return factor
+    rate = exact(fx["rate"])
+    return factor - rate if fx.get("combine", "additive") == "additive" else factor * (1 - rate)
+
+
+def listed(schedule: pd.DataFrame, asset: Record) -> Record | None:
+    key = "asset_id" if "asset_id" in schedule.columns else "isin"
+    return next(
+        (row for row in records(schedule) if asset.get(key) is not None and row[key] == asset[key]), None
+    )
+
+
+# --- the program ----------------------------------------------------------------------------------------
+
+
+def plan_of(book: BookTables) -> Plan:
+    """Every pair and every limit of a book in scope ``calls``, exact."""
+    return Reader(book).plan()
+
+
+class Reader:
+    """One book, taken apart row by row."""
+
+    def __init__(self, book: BookTables) -> None:
+        self.settings = book.settings
+        self.schedules = book.schedules
+        tables = {name: records(table) for name, table in book.tables.items()}
+        self.tables = tables
+        self.assets = tables["assets"]
+        self.asset_at = {asset["asset_id"]: at for at, asset in enumerate(self.assets)}
+        self.holdings = tables["holdings"]
+        self.agreements = {row["agreement_id"]: row for row in tables["agreements"]}
+        self.calls = tables["calls"]
+        self.now = datetime.fromisoformat(book.settings["as_of"])
+        self.home = book.settings["base_currency"]
+        self.rates = {row["currency"]: exact(row["rate"]) for row in tables.get("fx", [])} | {
+            self.home: Fraction(1)
+        }
+        self._factors: dict[Any, Fraction | None] = {}
+
+    def plan(self) -> Plan:
+        pairs = [
+            pair
+            for call in range(len(self.calls))
+            for holding in range(len(self.holdings))
+            for pair in self.pair(call, holding)
+        ]
+        pairs, rows = self.limits(pairs)
+        return Plan(
+            required=tuple(self.required(call) for call in self.calls),
+            priority=tuple(None if c.get("priority") is None else float(c["priority"]) for c in self.calls),
+            supply=tuple(number(h, "quantity", 0) for h in self.holdings),
+            lots=tuple(self.lot(asset) for asset in self.assets),
+            least=tuple(number(asset, "min_denomination", 0) for asset in self.assets),
+            pairs=tuple(pairs),
+            rows=tuple(rows),
+            year_share=number(self.settings, "horizon_days", 1) / number(self.settings, "day_count", 360),
+            call_ids=tuple(c["call_id"] for c in self.calls),
+            holding_ids=tuple(h["holding_id"] for h in self.holdings),
+        )
+
+    def required(self, call: Record) -> Fraction:
+        return exact(call["amount"]) * self.rates[call["currency"]]
+
+    def lot(self, asset: Record) -> Fraction:
+        cash = asset["asset_type"] == "cash"
+        default = Fraction(1, 10 ** DECIMALS.get(asset["currency"], 2)) if cash else Fraction(1)
+        return default if asset.get("lot_size") is None else exact(asset["lot_size"])
+
+    def local_price(self, asset: Record) -> Fraction:
+        return number(asset, "price", 1) * number(asset, "price_factor", 1)
+
+    def unit_value(self, asset: Record) -> Fraction:
+        return self.local_price(asset) * self.rates[asset["currency"]]
+
+    def schedule_of(self, call: Record) -> str:
+        own: str | None = call.get("schedule")
+        return own or self.agreements[call["agreement_id"]]["schedule"]
+
+    def base(self, agreement: Record) -> str:
+        return agreement.get("base_currency") or self.home
+
+    def question(self, agreement: Record, margin_type: str | None) -> Question:
+        return Question(self.now.date(), self.base(agreement), margin_type, self.settings.get("owner_parent"))
+
+    def factor(
+        self, schedule: str, asset: int, agreement: Record, margin_type: str | None
+    ) -> Fraction | None:
+        ask = self.question(agreement, margin_type)
+        key = (schedule, asset, ask)
+        if key not in self._factors:
+            self._factors[key] = factor_of(self.schedules[schedule], self.assets[asset], ask)
+        factor = self._factors[key]
+        return None if self.wrong_way(schedule, self.assets[asset], agreement) else factor
+
+    def wrong_way(self, schedule: str, asset: Record, agreement: Record) -> bool:
+        terms = self.schedules[schedule]
+        if not isinstance(terms, pd.DataFrame) and terms.get("wrong_way") == "allow":
+            return False
+        issuers = {asset.get("issuer"), asset.get("issuer_parent")} - {None}
+        return bool(issuers & {agreement.get("counterparty"), agreement.get("counterparty_parent")})
+
+    def pair(self, at_call: int, at_holding: int) -> Iterable[Pair]:
+        call, holding = self.calls[at_call], self.holdings[at_holding]
+        at_asset = self.asset_at[holding["asset_id"]]
+        asset, agreement = self.assets[at_asset], self.agreements[call["agreement_id"]]
+        factor = self.factor(self.schedule_of(call), at_asset, agreement, call.get("margin_type"))
+        if factor is not None and self.in_time(holding, call) and self.outlives(asset, call):
+            bps = self.cost_bps(holding, asset, agreement)
+            yield Pair(at_call, at_holding, at_asset, factor, self.unit_value(asset), bps)
+
+    def in_time(self, holding: Record, call: Record) -> bool:
+        if call.get("due") is None:
+            return True
+        ready = self.now if holding.get("ready_at") is None else datetime.fromisoformat(holding["ready_at"])
+        arrives = max(self.now, ready) + timedelta(hours=float(holding.get("settle_hours") or 0))
+        return arrives <= datetime.fromisoformat(call["due"])
+
+    def outlives(self, asset: Record, call: Record) -> bool:
+        until = self.now.date() if call.get("due") is None else datetime.fromisoformat(call["due"]).date()
+        matures = day(asset.get("maturity_date"))
+        return matures is None or matures >= until
+
+    def cost_bps(self, holding: Record, asset: Record, agreement: Record) -> Fraction:
+        bps = number(holding, "cost_bps", 0)
+        rows = [r for r in self.tables.get("costs", []) if r.get("agreement_id") == agreement["agreement_id"]]
+        by_asset = [r for r in rows if r.get("holding_id") is None and r.get("asset_id") == asset["asset_id"]]
+        by_holding = [r for r in rows if r.get("holding_id") == holding["holding_id"]]
+        for row in by_asset + by_holding:
+            bps = exact(row["cost_bps"])
+        if asset["asset_type"] == "cash":
+            earned = number(agreement, "cash_return_bps", 0)
+            for row in self.tables.get("cash_returns", []):
+                if (row["agreement_id"], row["currency"]) == (agreement["agreement_id"], asset["currency"]):
+                    earned = exact(row["bps"])
+            bps -= earned
+        return bps
+
+    # --- limits
+
+    def limits(self, pairs: list[Pair]) -> tuple[list[Pair], list[LimitRow]]:
+        """The pairs without those whose group is shut, and the rows of all other groups."""
+        shut: set[int] = set()
+        rows: list[LimitRow] = []
+        for agreement in self.tables["agreements"]:
+            governing = {
+                self.schedule_of(c) for c in self.calls if c["agreement_id"] == agreement["agreement_id"]
+            }
+            for schedule in sorted(governing):
+                for name, basket in self.groups(agreement, schedule, pairs):
+                    shut |= basket.shut
+                    rows += [LimitRow(name, weights, room) for weights, room in basket.rows]
+        kept = {old: new for new, old in enumerate(sorted(set(range(len(pairs))) - shut))}
+        rows = [
+            LimitRow(row.name, {kept[e]: w for e, w in row.weights.items() if e in kept and w != 0}, row.room)
+            for row in rows
+        ]
+        return [pairs[e] for e in kept], [row for row in rows if row.weights]
+
+    def groups(self, agreement: Record, schedule: str, pairs: list[Pair]) -> Iterable[tuple[str, GroupRows]]:
+        mine = [
+            e
+            for e, p in enumerate(pairs)
+            if self.calls[p.call]["agreement_id"] == agreement["agreement_id"]
+            and self.schedule_of(self.calls[p.call]) == schedule
+        ]
+        posted = self.posted(agreement) if schedule == agreement["schedule"] else []
+        requirement = sum(
+            (
+                self.required(c)
+                for c in self.calls
+                if c["agreement_id"] == agreement["agreement_id"] and self.schedule_of(c) == schedule
+            ),
+            Fraction(0),
+        ) + sum((q * self.unit_value(self.assets[a]) * f for a, q, f in posted), Fraction(0))
+        for label, limit in limits_in(self.schedules[schedule]):
+            measure = limit.get("measure", "market_value")
+
+            def weight(asset: int, factor: Fraction, measure: str = measure) -> Fraction:
+                if measure == "quantity":
+                    return Fraction(1)
+                return self.unit_value(self.assets[asset]) * (
+                    factor if measure == "value_after_haircut" else 1
+                )
+
+            weights = {e: weight(pairs[e].asset, pairs[e].factor) for e in mine}
+            lying = [(a, q * weight(a, f)) for a, q, f in posted]
+            members: dict[Any, list[int]] = {}
+            stuck: dict[Any, Fraction] = {}
+            sample: dict[Any, int] = {}
+            for a in sorted({pairs[e].asset for e in mine} | {a for a, _ in lying}):
+                group = self.group_of(schedule, limit, a, agreement)
+                if group is not None:
+                    members.setdefault(group, []).extend(e for e in mine if pairs[e].asset == a)
+                    stuck[group] = stuck.get(group, Fraction(0)) + sum(
+                        (v for b, v in lying if b == a), Fraction(0)
+                    )
+                    sample[group] = a
+            total = sum((v for _, v in lying), Fraction(0))
+            for group, edges in members.items():
+                found = GroupRows(set(), [])
+                over = False
+                for cap in limit.get("caps", [limit]):
+                    share = None
+                    if cap["of"] == "posted":
+                        share = exact(cap["max"])
+                        bound = share * total
+                    else:
+                        bound = self.cap(cap, measure, sample[group], requirement, agreement)
+                    if stuck[group] > bound:
+                        over = True
+                    row = {e: weights[e] for e in edges}
+                    if share is not None:
+                        row = {e: row.get(e, Fraction(0)) - share * weights[e] for e in mine}
+                    found.rows.append((row, bound - stuck[group]))
+                if over:  # shut, and none of its rows is enforced, not even for lines outside the group
+                    found = GroupRows(set(edges), [])
+                yield f"{agreement['agreement_id']} {label} {group}", found
+
+    def posted(self, agreement: Record) -> list[tuple[int, Fraction, Fraction]]:
+        """Asset, quantity and factor of what is posted and counts."""
+        kinds = {c.get("margin_type") for c in self.calls if c["agreement_id"] == agreement["agreement_id"]}
+        kind = kinds.pop() if len(kinds) == 1 else None
+        found = []
+        for row in self.tables.get("posted", []):
+            if row["agreement_id"] == agreement["agreement_id"]:
+                asset = self.asset_at[row["asset_id"]]
+                factor = self.factor(agreement["schedule"], asset, agreement, kind)
+                if factor is not None:
+                    found.append((asset, exact(row["quantity"]), factor))
+        return found
+
+    def group_of(self, schedule: str, limit: Mapping[str, Any], asset: int, agreement: Record) -> Any:
+        """The group the asset counts in, ("unknown",) where its value is; None where it does not count."""
+        terms, facts = self.schedules[schedule], self.assets[asset]
+        if isinstance(terms, pd.DataFrame):
+            row = listed(terms, facts)
+            return None if row is None or row.get(limit["column"]) is None else ("is", facts["asset_id"])
+        facts = assumed(terms, facts)
+        if holds(limit.get("select"), facts, self.question(agreement, None)) is False:
+            return None
+        column = limit.get("group_by", "none")
+        if column == "none":
+            return ("all",)
+        value = facts.get("asset_id" if column == "asset" else column)
+        return ("unknown",) if value is None else ("is", value)
+
+    def cap(
+        self, cap: Mapping[str, Any], measure: str, asset: int, requirement: Fraction, agreement: Record
+    ) -> Fraction:
+        """A cap that does not depend on what is delivered, in the limit's measure."""
+        facts = self.assets[asset]
+        of, most = cap["of"], cap["max"]
+        if of == "requirement":
+            return exact(most) * requirement
+        if of == "listed":
+            row = listed(cap["list"], facts)
+            assert row is not None
+            stated = exact(row[cap["column"]])
+            return stated if measure == "quantity" else stated * self.rates[self.base(agreement)]
+        if of == "money":
+            amount = exact(most["amount"]) * self.rates[most["currency"]]
+            return amount / self.unit_value(facts) if measure == "quantity" else amount
+        if facts.get(of) is None:
+            return Fraction(0)
+        figure = exact(most) * exact(facts[of])
+        if of == "market_cap":
+            return (
+                figure / self.local_price(facts)
+                if measure == "quantity"
+                else figure * self.rates[facts["currency"]]
+            )
+        return figure if measure == "quantity" else figure * self.unit_value(facts)
+
+
+@dataclass
+class GroupRows:
+    """Pairs that a group shuts, or its rows: weights by pair and room."""
+
+    shut: set[int]
+    rows: list[tuple[dict[int, Fraction], Fraction]]
+
+
+def limits_in(schedule: Mapping[str, Any] | pd.DataFrame) -> list[tuple[str, Mapping[str, Any]]]:
+    if not isinstance(schedule, pd.DataFrame):
+        return [(limit["label"], limit) for limit in schedule.get("limits", [])]
+    measures = {"max_quantity": "quantity", "max_value": "market_value"}
+    return [
+        (column, {"measure": measure, "column": column, "of": "listed", "max": None, "list": schedule})
+        for column, measure in measures.items()
+        if column in schedule.columns
+    ]
