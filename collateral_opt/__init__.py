@@ -1,6 +1,31 @@
 """Collateral optimisation: cover every margin call at the least cost, with what the firm can deliver.
 
+>>> import pandas as pd
 >>> from collateral_opt import Book, optimise
+>>> book = Book.from_tables(
+...     {
+...         "assets": pd.DataFrame(
+...             {"asset_id": ["USD", "T1"], "asset_type": ["cash", "debt"], "currency": "USD", "price": [1.0, 0.99]}
+...         ),
+...         "holdings": pd.DataFrame(
+...             {"holding_id": ["H1", "H2"], "asset_id": ["USD", "T1"], "quantity": [5e6, 2e6], "cost_bps": [25.0, 4.0]}
+...         ),
+...         "agreements": pd.DataFrame({"agreement_id": ["A"], "counterparty": ["Bank"], "schedule": ["simple"]}),
+...         "calls": pd.DataFrame({"call_id": ["C"], "agreement_id": ["A"], "amount": [970200.0], "currency": ["USD"]}),
+...     },
+...     settings={"as_of": "2026-03-24T08:00:00-04:00", "base_currency": "USD"},
+...     schedules={
+...         "simple": {
+...             "rules": [
+...                 {"label": "cash", "when": {"asset_type": "cash"}, "haircut": 0},
+...                 {"label": "bonds", "when": {"asset_type": "debt"}, "haircut": 0.02},
+...             ]
+...         }
+...     },
+... )
+>>> result = optimise(book)
+>>> result.allocation[["holding_id", "quantity", "collateral_value"]].to_dict("records")
+[{'holding_id': 'H2', 'quantity': 1000000.0, 'collateral_value': 970200.0}]
 """
 
 from __future__ import annotations
@@ -10,7 +35,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collateral_opt.book import Book
     from collateral_opt.io.read import read_book
-    from collateral_opt.optimise import optimise
+    from collateral_opt.optimiser import optimise
     from collateral_opt.result import Result
 
 __all__ = ["Book", "Result", "optimise", "read_book"]
@@ -18,7 +43,7 @@ __all__ = ["Book", "Result", "optimise", "read_book"]
 _HOMES = {
     "Book": "collateral_opt.book",
     "Result": "collateral_opt.result",
-    "optimise": "collateral_opt.optimise",
+    "optimise": "collateral_opt.optimiser",
     "read_book": "collateral_opt.io.read",
 }
 

@@ -67,9 +67,7 @@ def allocate(
     cross_check: Annotated[
         str | None, typer.Option(metavar="NAME", help="Compare the optimum with that of another solver.")
     ] = None,
-    write_lp: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the linear program as LP (.lp).")
-    ] = None,
+    write_lp: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the linear program as LP (.lp).")] = None,
     write_mps: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the linear program as MPS (.mps).")
     ] = None,
@@ -82,12 +80,10 @@ def allocate(
         from collateral_opt.io.write import check_target, write_result
 
         check_target(out, force=force, book=book)
-        programs = [
-            _program_file(path, suffix, force) for path, suffix in ((write_lp, ".lp"), (write_mps, ".mps"))
-        ]
+        programs = [_program_file(path, suffix, force) for path, suffix in ((write_lp, ".lp"), (write_mps, ".mps"))]
 
         def run(progress: Progress) -> tuple[Result, CrossCheck | None]:
-            from collateral_opt.optimise import optimise
+            from collateral_opt.optimiser import optimise
             from collateral_opt.second_opinion import cross_check as compare
 
             loaded = _read(book)
@@ -118,9 +114,11 @@ def check(
 ) -> None:
     """List everything that is wrong or odd in BOOK, without solving it."""
     with _exit_codes():
+        from collateral_opt.book.unanswered import unanswered
+
         try:
             loaded = wait_for(lambda _: _read(book), quiet=True)
-            findings, counts = loaded.findings, _counts(loaded)
+            findings, counts = (*loaded.findings, *unanswered(loaded)), _counts(loaded)
         except BookError as error:
             findings, counts = error.findings, ""
         if format is Format.json:
@@ -154,9 +152,7 @@ def generate(
 def eligible(
     book: BookPath,
     asset: Annotated[str, typer.Option(metavar="ASSET", help="The asset_id asked about.")],
-    agreement: Annotated[
-        str | None, typer.Option(metavar="ID", help="Under this agreement's schedule.")
-    ] = None,
+    agreement: Annotated[str | None, typer.Option(metavar="ID", help="Under this agreement's schedule.")] = None,
     call: Annotated[str | None, typer.Option(metavar="ID", help="For this call.")] = None,
     schedule: Annotated[
         str | None,

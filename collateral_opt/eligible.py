@@ -61,9 +61,7 @@ def ask(
         family = {t for t in (_text(row["counterparty"]), _text(row["counterparty_parent"])) if t}
     found = _schedule(book, str(name))
     settings = book.settings
-    context = Context(
-        settings.as_of.date(), currency, margin_type=margin_type, owner_parent=settings.owner_parent
-    )
+    context = Context(settings.as_of.date(), currency, margin_type=margin_type, owner_parent=settings.owner_parent)
     said = match(found, assets, context)
     issued_by = {t for t in (_text(assets["issuer"][0]), _text(assets["issuer_parent"][0])) if t}
     shared = sorted(family & issued_by) if found.wrong_way == "exclude" else []

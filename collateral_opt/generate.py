@@ -85,8 +85,8 @@ _MARK = "# collateral-opt generate"
 class GeneratedBook:
     """A book as it would stand in a folder: tables by name, settings, and schedules as files by name.
 
-    ``tables`` hold text, floats and integers (``None`` and NaN: unknown), times as ISO 8601 text. ``origin`` is the
-    command that makes it again.
+    ``tables`` hold text, floats and integers (``None`` and NaN: unknown), times as ISO 8601 text; ``origin`` has
+    the options that make it again.
     """
 
     origin: str
@@ -105,9 +105,7 @@ class GeneratedBook:
         texts = {"settings.yaml": f"{_MARK} {self.origin}\n{_settings_text(self.settings)}"}
         texts |= {f"{name}.csv": csv_text(table) for name, table in self.tables.items()}
         texts |= {f"schedules/{name}": text for name, text in self.schedules.items()}
-        with staged_folder(
-            folder, force=force, marker="settings.yaml", ours={*texts, *_schedule_files()}
-        ) as staging:
+        with staged_folder(folder, force=force, marker="settings.yaml", ours={*texts, *_schedule_files()}) as staging:
             for name, text in texts.items():
                 target = staging / name
                 target.parent.mkdir(exist_ok=True)
@@ -134,9 +132,7 @@ def generate_book(holdings: int, calls: int, agreements: int, seed: int) -> Gene
     needs = _requirements(parties, min(calls, agreements), core, rng)
     asked = _draw_calls(parties, needs, calls, rng)
     tables = {
-        "fx": pd.DataFrame(
-            {"currency": [c for c in FX if c != "USD"], "rate": [FX[c] for c in FX if c != "USD"]}
-        ),
+        "fx": pd.DataFrame({"currency": [c for c in FX if c != "USD"], "rate": [FX[c] for c in FX if c != "USD"]}),
         "assets": assets.drop(columns=["_kind", "_years"]),
         "holdings": held,
         "agreements": parties.drop(columns=["margin_type", "priority", "due"]),
@@ -154,9 +150,7 @@ def generate_book(holdings: int, calls: int, agreements: int, seed: int) -> Gene
     }
     in_force = sorted(set(parties["schedule"]))
     origin = f"--holdings {holdings} --calls {calls} --agreements {agreements} --seed {seed}"
-    return GeneratedBook(
-        origin, tables, settings, {_file_name(s): _schedule_text(s, assets) for s in in_force}
-    )
+    return GeneratedBook(origin, tables, settings, {_file_name(s): _schedule_text(s, assets) for s in in_force})
 
 
 def write_book(
@@ -187,9 +181,7 @@ def _draw_holdings(assets: pd.DataFrame, count: int, rng: np.random.Generator) -
         0.0,
         np.where(governs, rng.integers(1, 3, len(position)), rng.integers(2, 4, len(position))),
     )
-    hours = np.where(
-        late & (rng.random(len(position)) < 0.4), rng.choice([6.0, 24.0, 48.0], len(position)), hours
-    )
+    hours = np.where(late & (rng.random(len(position)) < 0.4), rng.choice([6.0, 24.0, 48.0], len(position)), hours)
     arrival = rng.integers(10, 18, len(position))
     ready = [
         f"2026-03-24T{h:02d}:00:00+00:00" if yes and rest < 6 else None
@@ -291,9 +283,7 @@ def _draw_calls(
     called = np.flatnonzero(needs > 0)
     if not len(called):
         raise UsageError("these sizes leave nothing to call: ask for more holdings.")
-    owner = np.concatenate(
-        [called, rng.choice(called, count - len(called), p=needs[called] / needs[called].sum())]
-    )
+    owner = np.concatenate([called, rng.choice(called, count - len(called), p=needs[called] / needs[called].sum())])
     owner.sort()
     weight = rng.lognormal(0.0, 0.6, count)
     total = np.bincount(owner, weight, len(parties))
@@ -309,9 +299,7 @@ def _draw_calls(
             "agreement_id": parties["agreement_id"].to_numpy(object)[owner],
             "amount": np.maximum(np.floor(amount / rate / step), 1.0) * step,
             "currency": currency,
-            "due": [
-                parties["due"][a][int(p * len(parties["due"][a]))] for a, p in zip(owner, pick, strict=True)
-            ],
+            "due": [parties["due"][a][int(p * len(parties["due"][a]))] for a, p in zip(owner, pick, strict=True)],
             "margin_type": parties["margin_type"].to_numpy(object)[owner],
             "priority": parties["priority"].to_numpy()[owner],
         }
@@ -327,9 +315,7 @@ def _draw_cash_returns(parties: pd.DataFrame, rng: np.random.Generator) -> pd.Da
         for c in ("USD", "JPY" if base == "JPY" else "EUR")
     ]
     bps = np.round(rng.normal(-5.0, 4.0, len(pairs)), 1) + 0.0
-    return pd.DataFrame(
-        {"agreement_id": [a for a, _ in pairs], "currency": [c for _, c in pairs], "bps": bps}
-    )
+    return pd.DataFrame({"agreement_id": [a for a, _ in pairs], "currency": [c for _, c in pairs], "bps": bps})
 
 
 def _draw_posted(
@@ -343,9 +329,7 @@ def _draw_posted(
         choice = np.flatnonzero(np.isin(countries, taken) & (assets["_years"].to_numpy(float) <= 10))
         if len(choice) and needs[i] > 0:
             a = assets.iloc[int(choice[int(rng.integers(len(choice)))])]
-            unit = (
-                float(a["price"]) * float(a["price_factor"]) * FX[str(a["currency"])] * float(a["lot_size"])
-            )
+            unit = float(a["price"]) * float(a["price_factor"]) * FX[str(a["currency"])] * float(a["lot_size"])
             lots = max(1.0, float(np.round(needs[i] * 0.05 / unit)))
             rows.append((parties["agreement_id"][i], a["asset_id"], lots * float(a["lot_size"]), bool(i % 2)))
     return pd.DataFrame(rows, columns=["agreement_id", "asset_id", "quantity", "locked"])

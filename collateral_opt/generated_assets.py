@@ -169,8 +169,7 @@ def _governments(country: str, n: int, width: int, rng: np.random.Generator) -> 
     debt = _debt(country, years, rng.uniform(0.005, 0.015, n) + 0.0006 * years, rng)
     bills = years <= 1
     name = [
-        f"{g.title} {_dated(c, m, b)}"
-        for c, m, b in zip(debt.pop("coupon"), debt["maturity_date"], bills, strict=True)
+        f"{g.title} {_dated(c, m, b)}" for c, m, b in zip(debt.pop("coupon"), debt["maturity_date"], bills, strict=True)
     ]
     return pd.DataFrame(debt | {
         "asset_id": _ids(g.code, n, width), "isin": _isins(country, 1, n), "name": name,
@@ -189,8 +188,7 @@ def _agencies(n: int, width: int, rng: np.random.Generator) -> pd.DataFrame:
     years = rng.uniform(0.3, 12, n)
     debt = _debt([pool[i][0] for i in pick], years, rng.uniform(0.006, 0.016, n), rng)
     name = [
-        f"{pool[i][1]} {_dated(c, m)}"
-        for i, c, m in zip(pick, debt.pop("coupon"), debt["maturity_date"], strict=True)
+        f"{pool[i][1]} {_dated(c, m)}" for i, c, m in zip(pick, debt.pop("coupon"), debt["maturity_date"], strict=True)
     ]
     return pd.DataFrame(debt | _rated("rating", rng.integers(0, 4, n), 0.12, rng) | {
         "asset_id": _ids("AGY", n, width), "isin": _isins(debt["issuer_country"], 2, n), "name": name,
@@ -249,8 +247,7 @@ def _bonds(n: int, companies: pd.DataFrame, width: int, rng: np.random.Generator
     step = of["step"].to_numpy()
     debt = _debt(of["country"].to_numpy(object), years, 0.009 + 0.0022 * step + rng.uniform(0, 0.004, n), rng)
     name = [
-        f"{i} {_dated(c, m)}"
-        for i, c, m in zip(of["issuer"], debt.pop("coupon"), debt["maturity_date"], strict=True)
+        f"{i} {_dated(c, m)}" for i, c, m in zip(of["issuer"], debt.pop("coupon"), debt["maturity_date"], strict=True)
     ]
     sterling_euro = np.isin(debt["currency"], ["EUR", "GBP"])
     ratings = _rated("rating", step, 0.25, rng) | _rated("issuer_rating", step, 0.3, rng)
@@ -312,14 +309,8 @@ def _debt(
 ) -> Columns:  # fmt: skip
     """What every bond has: dates, coupon, the price they give at its country's rate plus ``spread``."""
     n = len(years)
-    where = (
-        np.full(n, country, dtype=object) if isinstance(country, str) else np.asarray(country, dtype=object)
-    )
-    rate = (
-        pd.Series(where)
-        .map({"US": 0.036, "DE": 0.021, "FR": 0.025, "GB": 0.039, "JP": 0.011})
-        .to_numpy(float)
-    )
+    where = np.full(n, country, dtype=object) if isinstance(country, str) else np.asarray(country, dtype=object)
+    rate = pd.Series(where).map({"US": 0.036, "DE": 0.021, "FR": 0.025, "GB": 0.039, "JP": 0.011}).to_numpy(float)
     day = pd.Timestamp(AS_OF[:10])
     maturity = day + pd.to_timedelta(np.maximum(np.round(years * 365.25), 30), unit="D")
     original = np.where(years <= 1, 1.0, np.ceil(years + rng.uniform(0, 6, n)))

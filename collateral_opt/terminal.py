@@ -67,9 +67,7 @@ def findings_text(findings: Sequence[Finding]) -> str:
     for table, found in by_table.items():
         lines.append(f"\n{printable(table)}")
         for (severity, code), same in groupby(found, key=lambda f: (f.severity, f.code)):
-            lines.extend(
-                f"  {severity} {code} {_place(f)}{printable(f.cause)} {printable(f.action)}" for f in same
-            )
+            lines.extend(f"  {severity} {code} {_place(f)}{printable(f.cause)} {printable(f.action)}" for f in same)
     return "\n".join(lines)
 
 
@@ -78,9 +76,7 @@ def summary_text(result: Result, written: Iterable[Path]) -> str:
     s, calls, lines = result.summary, result.calls, result.allocation
     currency, short = s["base_currency"], calls[calls["shortfall"] > 0]
     out = [bold(f"{s['status']}: {len(calls) - len(short)} of {_count(len(calls), 'call')} covered")]
-    out.append(
-        f"  cost       {_money(s['total_cost'])} {currency}, proven to be at least {_money(s['lower_bound'])}"
-    )
+    out.append(f"  cost       {_money(s['total_cost'])} {currency}, proven to be at least {_money(s['lower_bound'])}")
     out.append(f"  gap        {100 * s['gap']:.4f} %")
     out.append(f"  lines      {len(lines):,} out of {_count(lines['holding_id'].nunique(), 'holding')}")
     if len(lines):
@@ -92,9 +88,7 @@ def summary_text(result: Result, written: Iterable[Path]) -> str:
         worst = short.sort_values(["shortfall", "call_id"], ascending=[False, True]).head(_MOST_SHORT)
         for call in worst.to_dict("records"):
             missing = f"{_money(call['shortfall'])} of {_money(call['required'])}"
-            out.append(
-                f"  {printable(call['call_id'])}  {missing}  {printable(call['reason'] or '')}".rstrip()
-            )
+            out.append(f"  {printable(call['call_id'])}  {missing}  {printable(call['reason'] or '')}".rstrip())
         if len(short) > _MOST_SHORT:
             out.append(f"  and {len(short) - _MOST_SHORT:,} more, see calls.csv")
     short_reserves = result.reserves[result.reserves["shortfall"] > 0]

@@ -16,9 +16,7 @@ def rating_column(scope: str, agency: str) -> str:
     return f"rating_{agency}" if scope == "asset" else f"{scope}_rating_{agency}"
 
 
-RATING_COLUMNS: dict[str, str] = {
-    rating_column(scope, agency): agency for scope in SCOPES for agency in AGENCIES
-}
+RATING_COLUMNS: dict[str, str] = {rating_column(scope, agency): agency for scope in SCOPES for agency in AGENCIES}
 NUMBER_COLUMNS = frozenset(
     {"price", "price_factor", "lot_size", "min_denomination", "outstanding", "market_cap", "adv", "duration"}
 )

@@ -135,9 +135,7 @@ def maturity(leaf: Maturity, facts: Facts, context: Context) -> Truth:
 
 def _average(steps: Floats) -> Floats:
     rated = ~np.isnan(steps)
-    mean: Floats = np.where(rated, steps, 0).sum(axis=1) / np.where(
-        rated.any(axis=1), rated.sum(axis=1), np.nan
-    )
+    mean: Floats = np.where(rated, steps, 0).sum(axis=1) / np.where(rated.any(axis=1), rated.sum(axis=1), np.nan)
     return mean
 
 
@@ -190,9 +188,7 @@ def own_issue(leaf: OwnIssue, facts: Facts, context: Context) -> Truth:
 def equals(facts: Facts, column: str, value: str) -> Truth:
     """Whether a text column holds the value."""
     cells = facts.text(column)
-    return cells.look_up(
-        np.array([TRUE if v == value else FALSE for v in cells.values], dtype=np.int8), UNKNOWN
-    )
+    return cells.look_up(np.array([TRUE if v == value else FALSE for v in cells.values], dtype=np.int8), UNKNOWN)
 
 
 def domestic_currency(leaf: DomesticCurrency, facts: Facts, context: Context) -> Truth:

@@ -116,9 +116,7 @@ class Facts:
                 return self._base.day(column)
             values = self._read_day(column)
             assumed = day(self._assume[column]) if column in self._assume else None
-            filled = (
-                values if assumed is None else np.where(np.isnat(values), np.datetime64(assumed, "D"), values)
-            )
+            filled = values if assumed is None else np.where(np.isnat(values), np.datetime64(assumed, "D"), values)
             self._day[column] = filled
         return self._day[column]
 
@@ -207,9 +205,7 @@ class Facts:
             naive = cells.dt.tz_localize(None) if cells.dt.tz is not None else cells
             return naive.to_numpy().astype("datetime64[D]")
         text = self._raw_text(column)
-        parsed = np.array(
-            [np.datetime64(day(value[:10]), "D") for value in text.values], dtype="datetime64[D]"
-        )
+        parsed = np.array([np.datetime64(day(value[:10]), "D") for value in text.values], dtype="datetime64[D]")
         return text.look_up(parsed, np.datetime64("NaT", "D"))
 
     def unreadable(self, column: str, file: str) -> list[ScheduleProblem]:
@@ -223,9 +219,7 @@ class Facts:
             if (number(value) if kind == "number" else day(value[:10])) is None:
                 asset = self.asset_id(int(np.flatnonzero(text.codes == code)[0]))
                 message = f"{column} of asset {asset} is {value}, which is not a {kind}"
-                problems.append(
-                    ScheduleProblem(file, "assets", value, message, "Correct the cell, or empty it")
-                )
+                problems.append(ScheduleProblem(file, "assets", value, message, "Correct the cell, or empty it"))
         return problems
 
 

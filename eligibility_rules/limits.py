@@ -53,9 +53,7 @@ class LimitMatch:
     caps: tuple[CapMatch, ...]
 
 
-def match_limits(
-    schedule: Schedule, assets: pd.DataFrame | Facts, context: Context
-) -> tuple[LimitMatch, ...]:
+def match_limits(schedule: Schedule, assets: pd.DataFrame | Facts, context: Context) -> tuple[LimitMatch, ...]:
     """A schedule's limits over an asset table, in the order they are written; raises as `match` does.
 
     A list schedule's `max_quantity` and `max_value` become one limit each, by asset; an asset whose cell is
@@ -76,9 +74,7 @@ def _limit(limit: Limit, evaluation: Evaluation) -> LimitMatch:
     cells = TextColumn(np.zeros(facts.n, dtype=np.int64), ("",)) if column is None else facts.text(column)
     group, groups = _groups(cells, counts)
     caps = tuple(_cap(cap, facts) for cap in limit.caps)
-    return LimitMatch(
-        limit.label, limit.measure, _fixed(counts), _fixed(group), groups or _no_group(column), caps
-    )
+    return LimitMatch(limit.label, limit.measure, _fixed(counts), _fixed(group), groups or _no_group(column), caps)
 
 
 def _no_group(column: str | None) -> tuple[str, ...]:

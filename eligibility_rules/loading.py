@@ -44,9 +44,7 @@ def load_schedule(path: str | Path) -> Schedule:
     except FileNotFoundError:
         raise _one(str(file), "", "", "there is no such file", "Check the name") from None
     except UnicodeDecodeError as failed:
-        raise _one(
-            str(file), f"byte {failed.start}", "", "the file is not UTF-8", "Save it as UTF-8"
-        ) from None
+        raise _one(str(file), f"byte {failed.start}", "", "the file is not UTF-8", "Save it as UTF-8") from None
     if file.suffix.lower() == ".csv":
         return _list_schedule(text, file.stem, str(file))
     return parse_schedule(_yaml_mapping(text, str(file)), file.stem, str(file))
@@ -73,9 +71,7 @@ def parse_schedule(data: Mapping[str, Any], name: str, where: str = "") -> Sched
         # Nothing after `when:` is a slip of indentation far more often than a rule meant to take everything.
         if isinstance(rule, Mapping) and "when" in rule and rule["when"] in (None, ""):
             where_ = place_of("rule", place, str(rule.get("label") or ""))
-            empty.append(
-                ScheduleProblem(file, where_, "", "when is empty", "Write a criterion, or take when out")
-            )
+            empty.append(ScheduleProblem(file, where_, "", "when is empty", "Write a criterion, or take when out"))
     if "listing" in form:
         del form["listing"]
         remedy = "Write rules:, or a list as NAME.csv"
@@ -108,9 +104,7 @@ class _TextLoader(yaml.BaseLoader):
         seen: set[str] = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(
-                    None, None, "a key must be a single word", key.start_mark
-                )
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a single word", key.start_mark)
             if key.value in seen:
                 self.twice.append((key.start_mark.line + 1, key.value))
             seen.add(key.value)
@@ -176,8 +170,7 @@ def _problem(file: str, form: Mapping[str, Any], detail: ErrorDetails) -> Schedu
         return ScheduleProblem(file, where, "", f"{field} is missing", f"Add {field}")
     if detail["type"] == "literal_error":
         expected = [
-            word.strip().strip("'")
-            for word in str(context.get("expected", "")).replace(" or ", ",").split(",")
+            word.strip().strip("'") for word in str(context.get("expected", "")).replace(" or ", ",").split(",")
         ]
         remedy = did_you_mean(value, expected) or "Write one of " + ", ".join(expected)
         return ScheduleProblem(file, where, value, f"{field} is {value}, which is not known", remedy)
@@ -186,9 +179,7 @@ def _problem(file: str, form: Mapping[str, Any], detail: ErrorDetails) -> Schedu
             file, where, value, f"{field} is not a list", f"Write {field}: and below it lines with -"
         )
     if detail["type"] in ("model_type", "dict_type", "model_attributes_type"):
-        return ScheduleProblem(
-            file, where, value, f"{value or field} is not a mapping", "Write {key: value, ...}"
-        )
+        return ScheduleProblem(file, where, value, f"{value or field} is not a mapping", "Write {key: value, ...}")
     return ScheduleProblem(file, where, value, f"{field}: {detail['msg']}", "Write a single text")
 
 
@@ -254,25 +245,17 @@ def _list_schedule(text: str, name: str, file: str) -> Schedule:
 def _header_problems(header: Sequence[str], file: str) -> Iterable[ScheduleProblem]:
     if "asset_id" not in header and "isin" not in header:
         remedy = (
-            "Separate cells by commas"
-            if any(";" in cell for cell in header)
-            else "Add the column asset_id or isin"
+            "Separate cells by commas" if any(";" in cell for cell in header) else "Add the column asset_id or isin"
         )
-        yield ScheduleProblem(
-            file, "line 1", ", ".join(header), "the list has neither asset_id nor isin", remedy
-        )
+        yield ScheduleProblem(file, "line 1", ", ".join(header), "the list has neither asset_id nor isin", remedy)
         return
     for column in dict.fromkeys(column for column in header if header.count(column) > 1 and column):
-        yield ScheduleProblem(
-            file, "line 1", column, f"{column} stands twice in the header", "Keep one of them"
-        )
+        yield ScheduleProblem(file, "line 1", column, f"{column} stands twice in the header", "Keep one of them")
     missing = [column for column in LIST_COLUMNS if column not in header]
     for column in header:
         near = did_you_mean(column, missing) if column not in LIST_COLUMNS else ""
         if near:
-            yield ScheduleProblem(
-                file, "line 1", column, f"{column} is not a column of a list schedule", near
-            )
+            yield ScheduleProblem(file, "line 1", column, f"{column} is not a column of a list schedule", near)
 
 
 class _ListLine:

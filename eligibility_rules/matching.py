@@ -175,9 +175,7 @@ def _taken(
 
     The FX haircut comes off every rule alike and keeps their order, so factors are compared without it.
     """
-    ranks = {
-        factor: rank for rank, factor in enumerate(sorted({schedule.rules[place].factor for place in takers}))
-    }
+    ranks = {factor: rank for rank, factor in enumerate(sorted({schedule.rules[place].factor for place in takers}))}
     rank = [ranks.get(rule.factor, -1) for rule in schedule.rules]
     lowest_first = schedule.overlap != "first"
     order = sorted(takers, key=lambda place: (rank[place], place)) if lowest_first else takers
@@ -239,9 +237,7 @@ def _fx_applies(schedule: Schedule, evaluation: Evaluation) -> Bools:
     if fx is None:
         return np.zeros(facts.n, dtype=np.bool_)
     currencies = facts.text("currency")
-    base = np.array(
-        [currency == evaluation.context.base_currency for currency in currencies.values], dtype=np.bool_
-    )
+    base = np.array([currency == evaluation.context.base_currency for currency in currencies.values], dtype=np.bool_)
     differs = ~currencies.look_up(base, False)
     applies: Bools = differs & (evaluation.truth_for(fx.select, fx.margin_type) != FALSE)
     return applies
@@ -352,8 +348,7 @@ def _match_listing(schedule: Schedule, facts: Facts, context: Context) -> Match:
 def _why_listed(found: Match, i: int, refusal: Refusal, place: int) -> Reason:
     if refusal is Refusal.NOT_LISTED:
         no_isin = (
-            any(line.asset_id is None for line in found.schedule.listing)
-            and found.facts.text("isin").codes[i] < 0
+            any(line.asset_id is None for line in found.schedule.listing) and found.facts.text("isin").codes[i] < 0
         )
         missing = ("isin",) if no_isin else ()
         sentence = f"refused: not on the list {found.schedule.name}" + (", isin is empty" if no_isin else "")
@@ -409,18 +404,13 @@ def check_columns(schedule: Schedule, facts: Facts) -> None:
     present = set(facts.assets.columns)
     for column in sorted(schedule.extra_columns - present):
         places = [
-            where
-            for where, when in schedule.criteria()
-            if any(column in _columns(leaf) for leaf in leaves(when))
+            where for where, when in schedule.criteria() if any(column in _columns(leaf) for leaf in leaves(when))
         ]
         remedy = (
-            did_you_mean(column, sorted(KNOWN_COLUMNS | present))
-            or "Add the column to assets, or correct the name"
+            did_you_mean(column, sorted(KNOWN_COLUMNS | present)) or "Add the column to assets, or correct the name"
         )
         where = places[0] if places else "limits" if column not in schedule.assume else "assume"
-        problems.append(
-            ScheduleProblem(schedule.name, where, column, f"assets have no column {column}", remedy)
-        )
+        problems.append(ScheduleProblem(schedule.name, where, column, f"assets have no column {column}", remedy))
     for column in sorted(schedule.columns & present):
         problems.extend(facts.unreadable(column, schedule.name))
         if column in RATING_COLUMNS:
@@ -443,9 +433,7 @@ def _columns(leaf: object) -> tuple[str, ...]:
     return (column,) if isinstance(column, str) else ()
 
 
-def _not_comparable(
-    schedule: Schedule, where: str, leaf: ColumnCompare, facts: Facts
-) -> list[ScheduleProblem]:
+def _not_comparable(schedule: Schedule, where: str, leaf: ColumnCompare, facts: Facts) -> list[ScheduleProblem]:
     """A comparison needs a column of numbers or dates, and bounds of the same kind."""
     kind = facts.kind(leaf.column)
     cells = facts.text(leaf.column) if kind == "text" else None
@@ -453,15 +441,9 @@ def _not_comparable(
         if not cells.values:
             return []  # an empty column is unknown everywhere, whatever it is compared with
         message = f"{leaf.column} holds text ({cells.values[0]}) and has no order"
-        return [
-            ScheduleProblem(
-                schedule.name, where, leaf.column, message, f"Write {leaf.column}: [one, or, another]"
-            )
-        ]
+        return [ScheduleProblem(schedule.name, where, leaf.column, message, f"Write {leaf.column}: [one, or, another]")]
     read = number if kind == "number" else day
-    wrong = [
-        bound for bound in (leaf.lt, leaf.le, leaf.gt, leaf.ge) if bound is not None and read(bound) is None
-    ]
+    wrong = [bound for bound in (leaf.lt, leaf.le, leaf.gt, leaf.ge) if bound is not None and read(bound) is None]
     return [
         ScheduleProblem(
             schedule.name, where, bound, f"{leaf.column} holds a {kind}, {bound} is none", f"Write a {kind}"

@@ -31,9 +31,7 @@ def data_rows(name: str) -> list[dict[str, str]]:
 def _letters(agency: str | None) -> dict[str, int]:
     """Letters in capitals -> step: an agency's own and S&P's; everybody's where no agency is named."""
     columns = AGENCIES if agency is None else ("sp", agency)
-    letters = {
-        row[column].upper(): int(row["step"]) for row in data_rows("rating_scale.csv") for column in columns
-    }
+    letters = {row[column].upper(): int(row["step"]) for row in data_rows("rating_scale.csv") for column in columns}
     marks = {row["mark"]: int(row["step"]) for row in data_rows("rating_marks.csv") if row["step"]}
     return letters | marks
 

@@ -22,9 +22,7 @@ _TRUE_FALSE = {"true": True, "yes": True, "false": False, "no": False}
 
 def problem(message: str, value: object = "", remedy: str = "") -> PydanticCustomError:
     """An error for pydantic to collect, with the value and the remedy kept apart from the message."""
-    return PydanticCustomError(
-        PROBLEM, "{message}", {"message": message, "value": shown(value), "remedy": remedy}
-    )
+    return PydanticCustomError(PROBLEM, "{message}", {"message": message, "value": shown(value), "remedy": remedy})
 
 
 def shown(value: object) -> str:

@@ -325,9 +325,7 @@ def _bounds(what: str, bounds: object, example: str) -> dict[str, object]:
     for word in bounds:
         if word not in COMPARISONS:
             meant = "maturity" if word in MATURITIES else "rating" if word in Rating.model_fields else ""
-            near = (
-                f"Did you mean {meant}: {{{word}: ...}}?" if meant else did_you_mean(str(word), COMPARISONS)
-            )
+            near = f"Did you mean {meant}: {{{word}: ...}}?" if meant else did_you_mean(str(word), COMPARISONS)
             remedy = near or "Compare with lt, le, gt or ge"
             raise problem(f"{what} knows no comparison {word}", word, remedy)
     for lower, upper in (("lt", "le"), ("gt", "ge")):
@@ -355,11 +353,7 @@ def column_form(raw: object) -> object:
         )
     ((column, value),) = raw.items()
     name = _column_name(column)
-    if (
-        isinstance(value, Sequence)
-        and not isinstance(value, str)
-        and any(isinstance(v, Mapping) for v in value)
-    ):
+    if isinstance(value, Sequence) and not isinstance(value, str) and any(isinstance(v, Mapping) for v in value):
         remedy = did_you_mean(name, BRANCHES) or "Only all and any take a list of criteria"
         raise problem(f"{name} is not known here", name, remedy)
     if known_kind(name) == "text" and _has_boolean(value):
@@ -369,9 +363,7 @@ def column_form(raw: object) -> object:
             "Quote it ('NO' is Norway), or read the file with load_schedule, which keeps text as written",
         )
     if value is None or value == "":
-        raise problem(
-            f"{name} has no value", "", f"Write {name}: [one, or, another]; no rule asks for an empty cell"
-        )
+        raise problem(f"{name} has no value", "", f"Write {name}: [one, or, another]; no rule asks for an empty cell")
     values = texts_of(value)
     for text in values:
         _check_value(name, text)
@@ -390,9 +382,7 @@ def compare_form(raw: object) -> object:
         raise problem(f"{name} is not known", name, near)
     given = _bounds(name, bounds, "7")
     if known_kind(name) == "text":
-        remedy = (
-            "Use rating: {at_least: BBB-}" if name in RATING_COLUMNS else f"Write {name}: [one, or, another]"
-        )
+        remedy = "Use rating: {at_least: BBB-}" if name in RATING_COLUMNS else f"Write {name}: [one, or, another]"
         raise problem(f"{name} is text and has no order", shown(given), remedy)
     texts = {word: text_of(bound) for word, bound in given.items()}
     for text in texts.values():
@@ -408,9 +398,7 @@ def compare_form(raw: object) -> object:
 
 def _column_name(key: object) -> str:
     if not isinstance(key, str) or not key.strip():
-        raise problem(
-            f"{shown(key) or 'an empty key'} is not the name of a column", key, "Write the column's name"
-        )
+        raise problem(f"{shown(key) or 'an empty key'} is not the name of a column", key, "Write the column's name")
     return key.strip()
 
 
@@ -510,9 +498,7 @@ class Valuation(Frozen):
     def _valuation_percentage(cls, share: Fraction | None) -> Fraction | None:
         if share is not None and not 0 < share <= 1:
             text = decimal_text(share)
-            raise problem(
-                f"valuation_percentage is {text} (must be above 0 and at most 1)", text, "Write 98 % as 0.98"
-            )
+            raise problem(f"valuation_percentage is {text} (must be above 0 and at most 1)", text, "Write 98 % as 0.98")
         return share
 
     @property
@@ -650,9 +636,7 @@ def cap_form(raw: object) -> object:
             if of == "money"
             else "a share, such as 0.25 (an amount goes with of: money)"
         )
-        raise problem(
-            f"max is {shown(most)}, which does not go with of: {of}", shown(most), f"Write max: {wanted}"
-        )
+        raise problem(f"max is {shown(most)}, which does not go with of: {of}", shown(most), f"Write max: {wanted}")
     if not isinstance(most, Mapping):
         return {**fields, "share": most}
     if set(most) != {"amount", "currency"}:
@@ -680,9 +664,7 @@ class Limit(Frozen):
         if "caps" not in raw:
             form["caps"] = ({key: raw[key] for key in ("of", "max") if key in raw},)
         elif "of" in raw or "max" in raw:
-            found.append(
-                problem("has caps and, beside them, of or max", "", "Move of and max into the list of caps")
-            )
+            found.append(problem("has caps and, beside them, of or max", "", "Move of and max into the list of caps"))
         elif isinstance(raw["caps"], str | Mapping) or not raw["caps"]:
             found.append(
                 problem(
@@ -792,9 +774,7 @@ class Schedule(Frozen):
     @model_validator(mode="after")
     def _takes_something(self) -> Self:
         if not self.rules and not self.listing:
-            raise problem(
-                "has no rules", "", "Write rules: with at least one rule; `- haircut: 0` takes everything"
-            )
+            raise problem("has no rules", "", "Write rules: with at least one rule; `- haircut: 0` takes everything")
         return self
 
     def criteria(self) -> Iterator[tuple[str, Criterion]]:
@@ -811,9 +791,7 @@ class Schedule(Frozen):
     @property
     def columns(self) -> frozenset[str]:
         """Every asset column the schedule speaks of, in rules, selections, groups and assumptions."""
-        named = {
-            column for _, when in self.criteria() for leaf in leaves(when) for column in leaf_columns(leaf)
-        }
+        named = {column for _, when in self.criteria() for leaf in leaves(when) for column in leaf_columns(leaf)}
         named |= {limit.group_column for limit in self.limits if limit.group_column is not None}
         for limit in self.limits:
             named |= {cap.of for cap in limit.caps if cap.of in PER_ASSET}

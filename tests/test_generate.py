@@ -11,7 +11,7 @@ import pytest
 from collateral_opt.errors import UsageError
 from collateral_opt.generate import generate_book, write_book
 from collateral_opt.io.read import read_book
-from collateral_opt.optimise import optimise
+from collateral_opt.optimiser import optimise
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -31,9 +31,7 @@ def test_a_generated_book_has_the_sizes_asked_for_and_nothing_to_find(
 
 @pytest.mark.parametrize("size", [(15, 1, 1), (15, 4, 12), (60, 20, 5), (150, 30, 12)])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_every_call_of_a_generated_book_can_be_covered(
-    size: tuple[int, int, int], seed: int, tmp_path: Path
-) -> None:
+def test_every_call_of_a_generated_book_can_be_covered(size: tuple[int, int, int], seed: int, tmp_path: Path) -> None:
     holdings, calls, agreements = size
     write_book(tmp_path / "book", holdings=holdings, calls=calls, agreements=agreements, seed=seed)
     result = optimise(read_book(tmp_path / "book"))

@@ -69,7 +69,5 @@ def test_every_option_and_command_named_exists() -> None:
     table = README.split("## Commands")[1].split("## As a library")[0]
     for command, row in re.findall(r"`collateral-opt (\w+) [^`]*`(?=.*)(.*)", table):
         text = help_of(command)
-        options = re.findall(r"--[a-z-]+", row) + re.findall(
-            rf"collateral-opt {command} [^`]*?(--[a-z-]+)", table
-        )
+        options = re.findall(r"--[a-z-]+", row) + re.findall(rf"collateral-opt {command} [^`]*?(--[a-z-]+)", table)
         assert all(option in text for option in options), command

@@ -92,9 +92,7 @@ class Book:
         names = list(ROW_MODELS)
         for name in tables:
             if name not in ROW_MODELS:
-                findings.append(
-                    finding("E214", str(name), hint=hint(str(name), names), choices=", ".join(names))
-                )
+                findings.append(finding("E214", str(name), hint=hint(str(name), names), choices=", ".join(names)))
         # A table the reader has a finding about is there, only not readable.
         spoken_of = {f.table for f in findings if f.severity == "error"}
         for name in names:
@@ -139,9 +137,7 @@ class Book:
         incomplete = frozenset(f.table for f in findings if f.code == "E206")
         findings += checks.cross_findings(checks.Draft(settings, read, local, frozenset(failed), incomplete))
         spoken_of = {column for schedule in local.values() for column in schedule.columns}
-        findings = [
-            f for f in findings if not (f.code == "W122" and f.table == "assets" and f.column in spoken_of)
-        ]
+        findings = [f for f in findings if not (f.code == "W122" and f.table == "assets" and f.column in spoken_of)]
         # An Excel error reads as empty: one finding for the cell is enough.
         broken = {(f.table, f.row, f.column) for f in findings if f.code == "E115"}
         findings = [f for f in findings if f.code != "E101" or (f.table, f.row, f.column) not in broken]
@@ -223,9 +219,7 @@ class Book:
         """float64[assets]: units a quantity is a multiple of; empty: cash its minor unit, securities 1."""
         given = self.assets["lot_size"].to_numpy(np.float64)
         # float("1e-2") is the float nearest to 0.01, which 10 ** -2 need not be.
-        minor = {
-            currency: float(f"1e-{minor_unit(currency)}") for currency in self.assets["currency"].unique()
-        }
+        minor = {currency: float(f"1e-{minor_unit(currency)}") for currency in self.assets["currency"].unique()}
         cash = (self.assets["asset_type"] == "cash").to_numpy()
         default = np.where(cash, self.assets["currency"].map(minor).to_numpy(np.float64), 1.0)
         return np.where(np.isnan(given), default, given)
@@ -274,9 +268,7 @@ def _with_defaults(table: Table, settings: Settings | None) -> Table:
         frame = frame.assign(price=frame["price"].mask(blank, 1.0))
     elif table.name == "agreements" and settings is not None:
         blank = frame["base_currency"].isna() & table.known("base_currency")
-        frame = frame.assign(
-            base_currency=frame["base_currency"].mask(blank, settings.base_currency).astype(object)
-        )
+        frame = frame.assign(base_currency=frame["base_currency"].mask(blank, settings.base_currency).astype(object))
     else:
         return table
     return Table(table.name, frame, table.rows, table.unread, table.given)

@@ -150,9 +150,7 @@ def kind_of(value: object) -> str:
 
 def digits(value: object) -> str | None:
     """The digits of a whole number that was meant as text; None if it is none, or too long to be exact."""
-    if isinstance(value, bool | np.bool_) or not isinstance(
-        value, int | float | Decimal | np.integer | np.floating
-    ):
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | Decimal | np.integer | np.floating):
         return None
     if isinstance(value, int | np.integer):
         return str(value)

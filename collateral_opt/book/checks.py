@@ -96,9 +96,7 @@ def duplicates(draft: Draft) -> Iterator[Finding]:
     for name, key in UNIQUE.items():
         table = draft.tables[name]
         keys = table.frame[list(key)]
-        usable = (
-            keys.notna().any(axis=1).to_numpy() if name == "costs" else keys.notna().all(axis=1).to_numpy()
-        )
+        usable = keys.notna().any(axis=1).to_numpy() if name == "costs" else keys.notna().all(axis=1).to_numpy()
         for column in key:
             usable = usable & (table.known(column))
         keys = keys[usable]
@@ -125,11 +123,7 @@ def references(draft: Draft) -> Iterator[Finding]:
         if (target == "locations" and not len(other.frame)) or not other.given or target in draft.incomplete:
             continue
         cells = table.frame[column]
-        wrong = (
-            cells.notna().to_numpy()
-            & table.known(column)
-            & ~cells.isin(other.frame[target_column]).to_numpy()
-        )
+        wrong = cells.notna().to_numpy() & table.known(column) & ~cells.isin(other.frame[target_column]).to_numpy()
         if not wrong.any():
             continue
         names = [v for v in other.frame[target_column] if v is not None]
@@ -151,9 +145,7 @@ def pairs(draft: Draft) -> Iterator[Finding]:
     """E303 to E306: rows whose own cells do not go together."""
     posted, holdings = draft.tables["posted"], draft.frame("holdings")
     of = dict(zip(holdings["holding_id"], holdings["asset_id"], strict=True))
-    for i, (holding, asset) in enumerate(
-        zip(posted.frame["holding_id"], posted.frame["asset_id"], strict=True)
-    ):
+    for i, (holding, asset) in enumerate(zip(posted.frame["holding_id"], posted.frame["asset_id"], strict=True)):
         held = of.get(holding) if holding is not None else None
         if held is not None and asset is not None and held != asset:
             yield finding(
@@ -191,9 +183,7 @@ def pairs(draft: Draft) -> Iterator[Finding]:
         )
     pins = draft.tables["pins"]
     for i in positions((pins.frame["forbid"] & pins.frame["quantity"].notna()).to_numpy()):
-        yield finding(
-            "E306", "pins", row=pins.rows[i], column="quantity", value=f"{pins.frame['quantity'].iloc[i]:g}"
-        )
+        yield finding("E306", "pins", row=pins.rows[i], column="quantity", value=f"{pins.frame['quantity'].iloc[i]:g}")
 
 
 def isins(draft: Draft) -> Iterator[Finding]:
@@ -207,17 +197,13 @@ def isins(draft: Draft) -> Iterator[Finding]:
     texts = [str(v) for v in values]
     right_form = np.array([len(t) == 12 and t.isascii() and t.isalnum() and t.isupper() for t in texts])
     right_form = right_form & (np.array([t[:2].isalpha() and t[-1:].isdigit() for t in texts]))
-    codes = np.array(
-        [t if ok else "AA0000000000" for t, ok in zip(texts, right_form, strict=True)], dtype="U12"
-    )
+    codes = np.array([t if ok else "AA0000000000" for t, ok in zip(texts, right_form, strict=True)], dtype="U12")
     sums = luhn_sum(codes.view(np.uint32).reshape(-1, 12))
     for n in positions(~right_form | (sums % 10 != 0)):
         reason = "its check digit is wrong"
         if not right_form[n]:
             reason = "that would be two capital letters, nine capital letters or digits and a check digit"
-        yield finding(
-            "W322", "assets", row=table.rows[known[n]], column="isin", value=texts[n], reason=reason
-        )
+        yield finding("W322", "assets", row=table.rows[known[n]], column="isin", value=texts[n], reason=reason)
     first: dict[str, int] = {}
     for position, text in zip(known, texts, strict=True):
         row = table.rows[position]
@@ -270,9 +256,7 @@ def rates(draft: Draft) -> Iterator[Finding]:
         return
     base = draft.settings.base_currency
     fx = draft.tables["fx"]
-    for i in positions(
-        (fx.frame["currency"] == base).to_numpy() & ~(fx.frame["rate"].isin([1.0])).to_numpy()
-    ):
+    for i in positions((fx.frame["currency"] == base).to_numpy() & ~(fx.frame["rate"].isin([1.0])).to_numpy()):
         if i not in fx.unread.get("rate", ()):
             rate = f"{fx.frame['rate'].iloc[i]:g}"
             yield finding("E402", "fx", row=fx.rows[i], column="rate", value=base, rate=rate)
@@ -349,9 +333,7 @@ def dates(draft: Draft) -> Iterator[Finding]:
             )
     calls = draft.tables["calls"]
     for i in positions((calls.frame["due"] < pd.Timestamp(as_of)).to_numpy()):
-        yield finding(
-            "W603", "calls", row=calls.rows[i], column="due", value=calls.frame["due"].iloc[i].isoformat()
-        )
+        yield finding("W603", "calls", row=calls.rows[i], column="due", value=calls.frame["due"].iloc[i].isoformat())
 
 
 def issuers(draft: Draft) -> Iterator[Finding]:
@@ -363,9 +345,7 @@ def issuers(draft: Draft) -> Iterator[Finding]:
     found = positions((bare & (frame["asset_type"] != "cash")).to_numpy() & table.known("issuer"))
     if len(found):
         value = frame["asset_id"].iloc[found[0]]
-        yield finding(
-            "W604", "assets", row=table.rows[found[0]], column="issuer", value=value, count=len(found)
-        )
+        yield finding("W604", "assets", row=table.rows[found[0]], column="issuer", value=value, count=len(found))
 
 
 def priorities(draft: Draft) -> Iterator[Finding]:
@@ -430,9 +410,7 @@ def schedule_names(draft: Draft) -> Iterator[Finding]:
             if value not in draft.schedules and value not in draft.failed_schedules:
                 choices = ", ".join(there) or "none"
                 guess = hint(value, there)
-                yield finding(
-                    "E502", name, row=table.rows[i], column=column, value=value, choices=choices, hint=guess
-                )
+                yield finding("E502", name, row=table.rows[i], column=column, value=value, choices=choices, hint=guess)
     for name in sorted(set(draft.schedules) - used):
         yield finding("N531", table_name(name))
 

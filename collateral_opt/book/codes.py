@@ -1,7 +1,8 @@
 """The catalogue of findings: every code with its severity, its cause and what to do about it.
 
 A code never changes its meaning. The first digit says what it is about (1 cells, 2 files and tables, 3
-identifiers and references, 4 prices and rates, 5 schedules, 6 dates and the desk's good sense, 7 settings),
+identifiers and references, 4 prices and rates, 5 schedules, 6 dates and the desk's good sense, 7 settings, 8 what
+this version does not answer yet),
 the letter how much it matters: E stops the run, W should be read before the answer is used, N is good to
 know. Cause and remedy are templates; ``finding`` fills them in, ``findings_page`` prints them as
 ``docs/findings.md``.
@@ -22,6 +23,7 @@ _TOPICS = {
     "5": "Schedules",
     "6": "Dates and the desk's good sense",
     "7": "Settings",
+    "8": "What this version does not answer yet",
 }
 
 
@@ -56,9 +58,7 @@ _CODES = (
         "Write the number, or leave the cell empty if it is unknown.",
     ),
     Code("E104", "{value} is not {bound}.", "Remove the row or correct the sign."),
-    Code(
-        "E105", "{value} is not a whole number.", "Write a whole number, or leave the cell empty for no cap."
-    ),
+    Code("E105", "{value} is not a whole number.", "Write a whole number, or leave the cell empty for no cap."),
     Code("E106", "{value} is not one of {choices}.", "{hint}Write one of these words, in small letters."),
     Code("E107", "{value} is not a date.", "Write it as 2026-03-31."),
     Code("E108", "{value} is not a time.", "Write it as 2026-03-31T16:00:00+01:00."),
@@ -82,9 +82,7 @@ _CODES = (
         "Correct its formula, or leave the cell empty if it is unknown.",
     ),
     Code("E116", "{value} is not a time zone.", "{hint}Write a name such as Europe/London."),
-    Code(
-        "E117", "{value} stands where a single text, number, date or time belongs.", "Give one plain value."
-    ),
+    Code("E117", "{value} stands where a single text, number, date or time belongs.", "Give one plain value."),
     Code(
         "W121",
         "{count} cell(s) are numbers, the first is {value}; digits are taken, leading zeros may be lost.",
@@ -228,6 +226,9 @@ _CODES = (
         "{value} where pairs of setting and value belong.",
         "Write lines such as `base_currency: EUR`.",
     ),
+    # 8 What this version does not answer yet
+    Code("E801", "{value} is not answered by this version, and an answer without it would be wrong.", "{remedy}"),
+    Code("W801", "{value} is not taken into account by this version.", "{remedy}"),
 )
 CATALOGUE: dict[str, Code] = {code.code: code for code in _CODES}
 
@@ -279,9 +280,7 @@ def findings_page() -> str:
     ]
     for digit, topic in _TOPICS.items():
         lines += ["", f"## {topic}", "", "| Code | Severity | Cause | Remedy |", "|---|---|---|---|"]
-        for code in sorted(
-            (c for c in _CODES if c.code[1] == digit), key=lambda c: ("EWN".index(c.code[0]), c.code)
-        ):
+        for code in sorted((c for c in _CODES if c.code[1] == digit), key=lambda c: ("EWN".index(c.code[0]), c.code)):
             remedy = code.remedy.replace("{hint}", "").replace("{{", "{").replace("}}", "}")
             lines.append(f"| {code.code} | {code.severity} | {_sentence(code.cause)} | {_sentence(remedy)} |")
     return "\n".join(lines) + "\n"
@@ -289,7 +288,5 @@ def findings_page() -> str:
 
 def _sentence(text: str) -> str:
     if text in ("{cause}", "{remedy}"):
-        return {"{cause}": "What is wrong with the rule or the line.", "{remedy}": "What to write instead."}[
-            text
-        ]
+        return {"{cause}": "What is wrong with the rule or the line.", "{remedy}": "What to write instead."}[text]
     return (text[0].upper() + text[1:]).replace("|", "\\|")

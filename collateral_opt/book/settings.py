@@ -66,9 +66,7 @@ def read_settings(data: Mapping[str, object] | Settings | None) -> tuple[Setting
         if info is None:
             options = list(Settings.model_fields)
             found.append(
-                finding(
-                    "E703", "settings", column=column, choices=", ".join(options), hint=hint(column, options)
-                )
+                finding("E703", "settings", column=column, choices=", ".join(options), hint=hint(column, options))
             )
             continue
         (value,) = cells.plain(pd.Series([raw], dtype=object))

@@ -46,9 +46,7 @@ Boolean = Annotated[bool, Kind.BOOLEAN]
 Time = Annotated[AwareDatetime | None, Field(ge=_FIRST_TIME, le=_LAST_TIME), Kind.TIME]
 Date = Annotated[date | None, Field(ge=_FIRST), Kind.DATE]
 Clock = Annotated[str | None, Field(pattern=r"^\d\d:\d\d(:\d\d)?$"), Kind.CLOCK]
-AssetType = Annotated[
-    Literal["cash", "debt", "equity", "fund", "commodity", "letter_of_credit", "other"], Kind.TEXT
-]
+AssetType = Annotated[Literal["cash", "debt", "equity", "fund", "commodity", "letter_of_credit", "other"], Kind.TEXT]
 FacilityKind = Annotated[Literal["repo", "credit_line", "redemption", "fx", "upgrade", "sale"], Kind.TEXT]
 MarginType = Annotated[Literal["im", "vm"] | None, Kind.TEXT]
 
@@ -340,9 +338,7 @@ def normalise(name: str, source: pd.DataFrame) -> tuple[Table, list[Finding]]:
         if label in model.model_fields:
             found += _stripped(name, label, series, rows)
             written[label] = values
-            values = _prepared(
-                name, label, kind(model.model_fields[label]), series, values, rows, unread, found
-            )
+            values = _prepared(name, label, kind(model.model_fields[label]), series, values, rows, unread, found)
             columns[label] = values
         elif not (name == "calls" and label == "due_date"):
             if label.startswith("taxonomy_"):
@@ -385,19 +381,14 @@ def normalise(name: str, source: pd.DataFrame) -> tuple[Table, list[Finding]]:
 
 def _stripped(name: str, label: str, series: pd.Series, rows: Sequence[int]) -> Iterator[Finding]:
     """One note a column where identifiers came with spaces around them (two of them may have become one)."""
-    if not (
-        label.endswith("_id")
-        or label in ("currency", "schedule", "location", "counterparty", "gives", "takes")
-    ):
+    if not (label.endswith("_id") or label in ("currency", "schedule", "location", "counterparty", "gives", "takes")):
         return
     texts = series.astype(object).tolist()
     # Stripping leaves text that needs none as the same object.
     padded = [i for i, v in enumerate(texts) if isinstance(v, str) and v.strip() is not v and v.strip()]
     if padded:
         first = padded[0]
-        yield finding(
-            "N131", name, row=rows[first], column=label, value=series.iloc[first], count=len(padded)
-        )
+        yield finding("N131", name, row=rows[first], column=label, value=series.iloc[first], count=len(padded))
 
 
 def _prepared(
@@ -413,16 +404,12 @@ def _prepared(
     """The column's cells as Python values of its kind where they can be; numbers for text are reported."""
     if what is not Kind.TEXT:
         read = cells.READ[what]
-        values = (
-            cells.numbers(values) if what is Kind.NUMBER else [None if v is None else read(v) for v in values]
-        )
+        values = cells.numbers(values) if what is Kind.NUMBER else [None if v is None else read(v) for v in values]
         if what is Kind.DATE:
             late = [i for i, v in enumerate(values) if type(v) is date and v > cells.LAST_DATE]
             if late:
                 found.append(
-                    finding(
-                        "N132", name, row=rows[late[0]], column=label, value=values[late[0]], count=len(late)
-                    )
+                    finding("N132", name, row=rows[late[0]], column=label, value=values[late[0]], count=len(late))
                 )
                 for i in late:
                     values[i] = cells.LAST_DATE
@@ -433,9 +420,7 @@ def _prepared(
     if not foreign:
         return values
     values = list(values)
-    whole = not pd.api.types.is_object_dtype(series.dtype) and not isinstance(
-        series.dtype, pd.CategoricalDtype
-    )
+    whole = not pd.api.types.is_object_dtype(series.dtype) and not isinstance(series.dtype, pd.CategoricalDtype)
     for n, i in enumerate(foreign):
         if isinstance(values[i], str):  # a subclass, such as numpy's
             values[i] = str(values[i])
@@ -444,9 +429,7 @@ def _prepared(
         if n == 0 or not whole:
             code = "E117" if isinstance(values[i], list | dict | tuple | set) else "E111"
             at = None if whole else rows[i]
-            found.append(
-                finding(code, name, row=at, column=label, value=values[i], kind=cells.kind_of(values[i]))
-            )
+            found.append(finding(code, name, row=at, column=label, value=values[i], kind=cells.kind_of(values[i])))
         # The other checks go on with the digits: one slip is not reported as a hundred unknown references.
         values[i] = cells.as_text(values[i])
     return values

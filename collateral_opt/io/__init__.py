@@ -1,1 +1,1 @@
-"""Reads and writes a run's files: tables, workbooks, schedules, results. Knows book and result, nothing else."""
+"""Reads and writes a run's files: tables, workbooks, schedules, results. Knows book and result only."""

@@ -140,11 +140,7 @@ def _read_folder(folder: Path, parts: _Parts) -> None:
             parts.found.append(finding("E209", name, value=", ".join(p.name for p in paths)))
             continue
         (path,) = paths
-        frame = (
-            _csv_table(path, name, parts)
-            if path.suffix.lower() == ".csv"
-            else _parquet_table(path, name, parts)
-        )
+        frame = _csv_table(path, name, parts) if path.suffix.lower() == ".csv" else _parquet_table(path, name, parts)
         if frame is not None:
             parts.tables[name] = frame
 
@@ -198,9 +194,7 @@ def _csv_table(path: Path, name: str, parts: _Parts) -> pd.DataFrame | None:
     return _frame(header, kept, name, parts)
 
 
-def _frame(
-    header: Sequence[str], records: Mapping[int, Sequence[object]], name: str, parts: _Parts
-) -> pd.DataFrame:
+def _frame(header: Sequence[str], records: Mapping[int, Sequence[object]], name: str, parts: _Parts) -> pd.DataFrame:
     """The rows under their header, blank ones left out, each with the number it has in its file."""
     width = len(header)
     full: list[Sequence[object]] = []
@@ -208,9 +202,7 @@ def _frame(
     blank: list[int] = []
     for number, record in records.items():
         if any(cell is not None and (not isinstance(cell, str) or cell.strip()) for cell in record):
-            full.append(
-                record if len(record) == width else [*record, *[None] * (width - len(record))][:width]
-            )
+            full.append(record if len(record) == width else [*record, *[None] * (width - len(record))][:width])
             numbers.append(number)
         else:
             blank.append(number)
@@ -427,9 +419,7 @@ def _take_digits(
                 taken.append(number)
         if taken:
             first = rows[taken[0] - 1][column]
-            parts.found.append(
-                finding("W121", table, row=taken[0], column=label, value=first, count=len(taken))
-            )
+            parts.found.append(finding("W121", table, row=taken[0], column=label, value=first, count=len(taken)))
 
 
 def _settings_sheet(rows: Iterable[Sequence[object]], parts: _Parts) -> dict[str, object]:

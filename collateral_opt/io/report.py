@@ -77,9 +77,7 @@ def asset_class(assets: pd.DataFrame) -> pd.Series[Any]:
     """What a desk would call each asset: ``cash``, ``sovereign debt``, ``covered bonds``, ``equity``..."""
     kind = assets["asset_type"].astype(object)
     issuer = assets["issuer_type"].astype(object)
-    of_debt = (issuer.where(issuer.notna(), "other").astype(str).str.replace("_", " ") + " debt").astype(
-        object
-    )
+    of_debt = (issuer.where(issuer.notna(), "other").astype(str).str.replace("_", " ") + " debt").astype(object)
     label = kind.where(kind != "debt", of_debt)
     return label.mask(assets["security_type"].astype(object) == "covered_bond", "covered bonds")
 
@@ -87,9 +85,7 @@ def asset_class(assets: pd.DataFrame) -> pd.Series[Any]:
 def _lines(result: Result) -> pd.DataFrame:
     """The allocation with each asset's name and class beside it, and one column for where it comes from."""
     assets = result.book.assets
-    facts = pd.DataFrame(
-        {"asset_id": assets["asset_id"], "name": assets["name"], "class": asset_class(assets)}
-    )
+    facts = pd.DataFrame({"asset_id": assets["asset_id"], "name": assets["name"], "class": asset_class(assets)})
     lines = result.allocation.merge(facts, on="asset_id", how="left", validate="many_to_one")
     lines["source"] = lines["holding_id"].where(lines["holding_id"].notna(), lines["facility_id"])
     return lines
@@ -172,9 +168,7 @@ def _cover_by_call(result: Result, lines: pd.DataFrame) -> Figure | None:
         },
         "hovertemplate": "%{x}: %{y:,.2f} required",
     }
-    return _figure(
-        [*bars, required], {"barmode": "stack", "yaxis": {"title": _axis("collateral value", result)}}, "x"
-    )
+    return _figure([*bars, required], {"barmode": "stack", "yaxis": {"title": _axis("collateral value", result)}}, "x")
 
 
 def _class_by_agreement(lines: pd.DataFrame) -> Figure | None:
@@ -227,18 +221,11 @@ def _use_of_limits(result: Result) -> Figure | None:
     # full limits first, among them those whose next unit is worth most
     full = (share >= _FULL) | (limits["shadow_price"].fillna(0.0) != 0)
     rank = pd.DataFrame({"full": full, "price": limits["shadow_price"].fillna(0.0).abs(), "share": share})
-    order = (
-        rank.sort_values(["full", "price", "share"], ascending=False, kind="stable")
-        .head(_TOP_LIMITS)
-        .index[::-1]
-    )
+    order = rank.sort_values(["full", "price", "share"], ascending=False, kind="stable").head(_TOP_LIMITS).index[::-1]
     limits, share, full = limits.loc[order], share.loc[order], full.loc[order]
     group = limits["group"].where(limits["group"].notna(), "").astype(str)
     names = (
-        limits["agreement_id"].astype(str)
-        + ": "
-        + limits["limit"].astype(str)
-        + (" · " + group).where(group != "", "")
+        limits["agreement_id"].astype(str) + ": " + limits["limit"].astype(str) + (" · " + group).where(group != "", "")
     )
     bars = {
         "type": "bar",

@@ -122,9 +122,7 @@ FORMATS: Mapping[str, Mapping[str, Format]] = {
     "limits": {"used": money_text, "cap": money_text, "shadow_price": basis_points_text},
 }  # fmt: skip
 TABLES = tuple(FORMATS)
-RESULT_FILES = frozenset(
-    {*(f"{name}.csv" for name in TABLES), "summary.json", "report.html", "workbook.xlsx"}
-)
+RESULT_FILES = frozenset({*(f"{name}.csv" for name in TABLES), "summary.json", "report.html", "workbook.xlsx"})
 
 
 def check_target(out: Path, *, force: bool, book: Path | None = None) -> None:
@@ -174,13 +172,9 @@ def _check_folder(folder: Path, *, force: bool, marker: str) -> None:
     if not any(folder.iterdir()):
         return
     if not (folder / marker).is_file():
-        raise UsageError(
-            f"{folder} is not empty and holds no {marker}, so it is left alone. Choose another folder."
-        )
+        raise UsageError(f"{folder} is not empty and holds no {marker}, so it is left alone. Choose another folder.")
     if not force:
-        raise UsageError(
-            f"{folder} is not empty. Choose another folder, or replace what is there with --force."
-        )
+        raise UsageError(f"{folder} is not empty. Choose another folder, or replace what is there with --force.")
 
 
 def _take_place(staging: Path, folder: Path, ours: Collection[str]) -> None:
@@ -291,9 +285,7 @@ def _write_workbook(result: Result, path: Path) -> None:
     never = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     with xlsxwriter.Workbook(str(path), {**never, "nan_inf_to_errors": False}) as book:
         # the run's own time, so that the same result gives the same bytes
-        book.set_properties(
-            {"created": pd.Timestamp(result.summary["as_of"]).tz_convert(None).to_pydatetime()}
-        )
+        book.set_properties({"created": pd.Timestamp(result.summary["as_of"]).tz_convert(None).to_pydatetime()})
         bold = book.add_format({"bold": True, "bottom": 1})
         number_formats = {f: book.add_format({"num_format": text}) for f, text in _EXCEL_FORMAT.items()}
         _write_sheet(book, "summary", _summary_rows(result.summary), {}, bold, number_formats)

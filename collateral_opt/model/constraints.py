@@ -66,7 +66,7 @@ def concentration(view: View, block: LimitBlock) -> Rows:
         labels=_labels(view, block, groups),
         row=row.astype(np.int64),
         column=column,
-        coefficient=_weight(view, block.measure, column),
+        coefficient=weight(view, block.measure, column),
         lower=np.full(len(groups), -np.inf),
         upper=room,
     )
@@ -83,12 +83,12 @@ def share_of_posted(view: View, block: LimitBlock) -> Rows:
     column, at = view.columns_of(block.edge)
     groups, row = np.unique(block.group[at], return_inverse=True)
     everywhere, _ = view.columns_of(block.scope)
-    weight = _weight(view, block.measure, everywhere)
-    coefficient = np.tile(-share * weight, (len(groups), 1))
+    counts = weight(view, block.measure, everywhere)
+    coefficient = np.tile(-share * counts, (len(groups), 1))
     shut = block.shut[groups]
     coefficient[shut] = view.arithmetic.number(0.0)
     position = np.searchsorted(everywhere, column)
-    coefficient[row, position] += weight[position]
+    coefficient[row, position] += counts[position]
     lying = _of([block.posted[g] for g in groups.tolist()], view)
     room = share * view.arithmetic.number(block.posted_total) - lying
     room[shut] = view.arithmetic.number(0.0)
@@ -142,7 +142,7 @@ def limits(view: View) -> list[Rows]:
     return [(share_of_posted if b.cap.of == "posted" else concentration)(view, b) for b in view.network.limits]
 
 
-def _weight(view: View, measure: str, column: Ints) -> Array:
+def weight(view: View, measure: str, column: Ints) -> Array:
     """How much one unit of market value counts in ``measure``."""
     if measure == "value_after_haircut":
         return view.factor[column]

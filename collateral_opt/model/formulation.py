@@ -1,11 +1,11 @@
 """The whole model on one screen: columns, constraints and aims of the allocation program.
 
-    minimise    short_j by priority, then  sum_e c_e x_e
-    cover       sum_{e into call j} f_e x_e + short_j  =  R_j
-    supply      sum_{e out of source i} x_e           <=  A_i
-    promised    sum_{j of priority p} short_j         <=  S_p, once the aim for p is met
-    limit       sum_{e in group} w_e x_e              <=  cap, a constant or a share of what is posted
-    bounds      0 <= x_e <= u_e,  0 <= short_j <= R_j
+minimise    short_j by priority, then  sum_e c_e x_e
+cover       sum_{e into call j} f_e x_e + short_j  =  R_j
+supply      sum_{e out of source i} x_e           <=  A_i
+promised    sum_{j of priority p} short_j         <=  S_p, once the aim for p is met
+limit       sum_{e in group} w_e x_e              <=  cap, a constant or a share of what is posted
+bounds      0 <= x_e <= u_e,  0 <= short_j <= R_j
 """
 
 from __future__ import annotations

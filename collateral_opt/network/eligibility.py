@@ -50,7 +50,7 @@ class Eligibility:
     @cached_property
     def posted_margin_types(self) -> dict[str, str | None]:
         """The margin type under which what is posted at an agreement is read: its calls' own, when they have one."""
-        types = self._book.calls.groupby("agreement_id", sort=False)["margin_type"]
-        return {
-            agreement: group.iloc[0] if group.nunique(dropna=False) == 1 else None for agreement, group in types
-        }
+        types: dict[str, set[str | None]] = {}
+        for agreement, kind in self._book.calls[["agreement_id", "margin_type"]].itertuples(index=False, name=None):
+            types.setdefault(agreement, set()).add(kind)
+        return {agreement: next(iter(kinds)) if len(kinds) == 1 else None for agreement, kinds in types.items()}

@@ -46,8 +46,9 @@ class Sources:
 class Uses:
     """What takes collateral: one margin call each.
 
-    ``required`` and ``min_line`` (the least market value of a line there) are in base currency, exact. ``priority`` is a rank: 0 is served first. ``schedule`` is the one in
-    force (the call's own, else its agreement's), ``agreement`` a position in the book's agreements.
+    ``required`` and ``min_line`` (the least market value of a line there) are in base currency, exact. ``priority``
+    is a rank: 0 is served first. ``schedule`` is the one in force (the call's own, else its agreement's),
+    ``agreement`` a position in the book's agreements.
     """
 
     ids: Sequence[str]
@@ -159,21 +160,19 @@ class Cap:
     def values(self, measure: str, groups: Ints, assets: Assets, arithmetic: Arithmetic) -> Array:
         """Caps of the constant kinds for ``groups``, in the limit's measure: base currency, or units."""
         if self.of == "requirement":
-            caps = arithmetic.zeros(len(groups))
-            return caps + arithmetic.number(self.share) * arithmetic.number(self.requirement)
-        figure = arithmetic.array(self.figure[groups])
-        if self.of == "money":
-            money = figure * arithmetic.number(self.rate)
-        elif self.of == "asset_money":
-            money = figure * arithmetic.number(self.share) * arithmetic.array(assets.rate[self.asset[groups]])
-        else:
-            units = figure * arithmetic.number(self.share)
-            if measure == "quantity":
-                return units
-            return units * assets.unit_values(self.asset[groups], arithmetic)
-        if measure == "quantity":
-            return money / assets.unit_values(self.asset[groups], arithmetic)
-        return money
+            caps: Array = arithmetic.zeros(len(groups))
+            caps = caps + arithmetic.number(self.share) * arithmetic.number(self.requirement)
+            return caps
+        figure: Array = arithmetic.array(self.figure[groups])
+        figure = figure * arithmetic.number(self.rate if self.of == "money" else self.share)
+        if self.of == "asset_money":
+            figure = figure * arithmetic.array(assets.rate[self.asset[groups]])
+        in_units, counts_units = self.of == "units", measure == "quantity"
+        if in_units == counts_units:
+            return figure
+        unit_value = assets.unit_values(self.asset[groups], arithmetic)
+        figure = figure * unit_value if in_units else figure / unit_value
+        return figure
 
 
 @dataclass(frozen=True)

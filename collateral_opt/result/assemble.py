@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from collateral_opt.book import Book
+from collateral_opt.model.constraints import weight
 from collateral_opt.network.exact import FLOAT, exact
-from collateral_opt.network.network import LimitBlock, Network, View
+from collateral_opt.network.network import Floats, LimitBlock, Network, View
 from collateral_opt.result.reasons import reason_for_shortfall
 from collateral_opt.result.result import COLUMNS, Result
 from collateral_opt.solve.ledger import Ledger
@@ -96,6 +97,7 @@ def _allocation(network: Network, ledger: Ledger) -> pd.DataFrame:
 
 
 def _calls(network: Network, ledger: Ledger, duals: Duals) -> pd.DataFrame:
+    marginal = _marginal_costs(network, duals)
     rows: list[tuple[Any, ...]] = []
     for j, identifier in enumerate(network.uses.ids):
         required = network.uses.required[j]
@@ -108,11 +110,24 @@ def _calls(network: Network, ledger: Ledger, duals: Duals) -> pd.DataFrame:
                 cents(covered),
                 max(cents(shortfall), 0.01) if shortfall else 0.0,  # a shortfall is never shown as none
                 cents(max(Fraction(0), covered - required)),
-                np.nan if shortfall else duals[("cover", identifier)] + 0.0,
+                np.nan if shortfall else marginal[j] + 0.0,
                 reason_for_shortfall(network, ledger, j) if shortfall else None,
             )
         )
     return _frame("calls", rows)
+
+
+def _marginal_costs(network: Network, duals: Duals) -> Floats:
+    """Per call: the dual of its cover, less what the room is worth that it gives to caps on a requirement."""
+    cost = np.array([duals[("cover", identifier)] for identifier in network.uses.ids])
+    for block in network.limits:
+        if block.cap.of == "requirement":
+            agreement = network.agreement_ids[block.agreement]
+            labels = [("limit", agreement, block.label, block.cap.of, group) for group in block.groups]
+            worth = block.cap.share * sum(_worth(duals.get(label, 0.0)) for label in labels)
+            governed = np.array([s == block.schedule for s in network.uses.schedule], dtype=bool)
+            cost[governed & (network.uses.agreement == block.agreement)] -= worth
+    return cost
 
 
 def _inventory(network: Network, ledger: Ledger, duals: Duals) -> pd.DataFrame:
@@ -160,19 +175,13 @@ def _limits(network: Network, ledger: Ledger, duals: Duals) -> pd.DataFrame:
     return _frame("limits", rows)
 
 
-def measured(block: LimitBlock, view: View, delivered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def measured(block: LimitBlock, view: View, delivered: Floats) -> tuple[Floats, Floats]:
     """Per group of ``block``: what counts against the cap after the run, and the cap."""
-    weight = {
-        "market_value": lambda e: np.ones(len(e)),
-        "value_after_haircut": lambda e: view.factor[e],
-        "quantity": lambda e: 1.0 / view.unit_value[e],
-    }[block.measure]
+    counts = delivered * weight(view, block.measure, np.arange(len(delivered)))
     posted = np.array([float(p) for p in block.posted])
-    used = posted + np.bincount(
-        block.group, weights=delivered[block.edge] * weight(block.edge), minlength=len(block.groups)
-    )
+    used: Floats = posted + np.bincount(block.group, weights=counts[block.edge], minlength=len(block.groups))
     if block.cap.of == "posted":
-        total = float(block.posted_total) + float(delivered[block.scope] @ weight(block.scope))
+        total = float(block.posted_total) + float(counts[block.scope].sum())
         return used, np.full(len(used), block.cap.share * total)
     groups = np.arange(len(block.groups))
     return used, np.asarray(block.cap.values(block.measure, groups, view.network.assets, FLOAT), dtype=np.float64)

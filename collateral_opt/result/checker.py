@@ -283,9 +283,7 @@ class Terms:
         table = self.book.cash_returns
         return {
             (agreement, currency): exact(bps)
-            for agreement, currency, bps in zip(
-                table["agreement_id"], table["currency"], table["bps"], strict=True
-            )
+            for agreement, currency, bps in zip(table["agreement_id"], table["currency"], table["bps"], strict=True)
         }
 
     def rate(self, currency: str) -> Fraction:
@@ -457,9 +455,7 @@ def wrong_way_pair(terms: Terms, asset: int, agreement: int, schedule: str) -> b
     if terms.book.schedules[schedule].wrong_way == "allow":
         return False
     issuers = family(*(terms.cell("assets", name, asset) for name in ("issuer", "issuer_parent")))
-    theirs = family(
-        *(terms.cell("agreements", name, agreement) for name in ("counterparty", "counterparty_parent"))
-    )
+    theirs = family(*(terms.cell("agreements", name, agreement) for name in ("counterparty", "counterparty_parent")))
     return bool(issuers & theirs)
 
 
@@ -536,9 +532,7 @@ def measure_groups(facts: Facts, basket: Basket) -> Iterator[GroupUse]:
                 posted=posted[group],
                 delivered=delivered[group],
                 caps=tuple(cap_of(facts, basket, limit, cap, asset, after=True) for cap in limit.caps),
-                caps_before=tuple(
-                    cap_of(facts, basket, limit, cap, asset, after=False) for cap in limit.caps
-                ),
+                caps_before=tuple(cap_of(facts, basket, limit, cap, asset, after=False) for cap in limit.caps),
             )
 
 
@@ -552,9 +546,7 @@ def limit_name(basket: Basket, limit: LimitMatch) -> str:
     return limit.label if basket.own else f"{basket.schedule}: {limit.label}"
 
 
-def cap_of(
-    facts: Facts, basket: Basket, limit: LimitMatch, cap: CapMatch, asset: int, after: bool
-) -> Fraction:
+def cap_of(facts: Facts, basket: Basket, limit: LimitMatch, cap: CapMatch, asset: int, after: bool) -> Fraction:
     """A cap in the measure of its limit (units or base currency); an unknown figure caps at nothing."""
     terms = facts.terms
     share = Fraction(1) if cap.share is None else exact(cap.share)
@@ -569,9 +561,7 @@ def cap_of(
     if cap.of == "units":
         return share * figure * (1 if in_units else terms.unit_value(asset))
     if cap.of == "asset_money":
-        return share * (
-            figure / terms.local_price(asset) if in_units else figure * terms.rate(terms.currency(asset))
-        )
+        return share * (figure / terms.local_price(asset) if in_units else figure * terms.rate(terms.currency(asset)))
     currency = cap.currency or facts.terms.base_currency(basket.agreement)
     amount = share * figure * terms.rate(currency)
     return amount / terms.unit_value(asset) if in_units else amount
@@ -658,8 +648,7 @@ def lines_reach_the_minimum_denomination(facts: Facts) -> Iterator[str]:
         least = minimum_denomination(facts, line.asset)
         if line.quantity < least:
             yield (
-                f"{line.name}: quantity {number(line.quantity)} is below the minimum denomination"
-                f" of {number(least)}."
+                f"{line.name}: quantity {number(line.quantity)} is below the minimum denomination of {number(least)}."
             )
 
 
@@ -825,9 +814,7 @@ def least_reduction(facts: Facts, line: Line) -> Fraction | None:
         return None
     left = line.quantity - line.lot
     unit_value = facts.terms.unit_value(line.asset)
-    allowed = left >= minimum_denomination(facts, line.asset) and left * unit_value >= minimum_line_value(
-        facts, line
-    )
+    allowed = left >= minimum_denomination(facts, line.asset) and left * unit_value >= minimum_line_value(facts, line)
     if left > 0 and allowed:
         return line.lot_value
     return line.collateral_value if forbid else None

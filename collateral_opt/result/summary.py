@@ -10,7 +10,7 @@ from typing import Any
 from collateral_opt.book import Book
 from collateral_opt.network.network import Network
 from collateral_opt.solve.ledger import Ledger
-from collateral_opt.solve.passes import Flows
+from collateral_opt.solve.passes import COVERED, Flows
 
 PACKAGES = ("collateral-opt", "highspy", "numpy", "pandas", "pulp")
 
@@ -35,7 +35,7 @@ def summarise(
         "lower_bound": lower_bound,
         "gap": gap,
         "lp_gap": relative_gap(flows.cost, flows.bound),
-        "shortfall_bound": float(sum(s for s, r in zip(flows.short, network.uses.required_float, strict=True) if s > 1e-9 * r)),
+        "shortfall_bound": float(flows.short[flows.short > COVERED * network.uses.required_float].sum()),
         "total_shortfall": float(total_shortfall),
         "base_currency": book.settings.base_currency,
         "counts": {

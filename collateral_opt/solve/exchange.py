@@ -55,9 +55,7 @@ def _turn(ledger: Ledger, j: int) -> bool:
     return False
 
 
-def _savings(
-    ledger: Ledger, j: int, edges: list[int], lines: Ints, lots: Floats
-) -> tuple[Floats, Floats, Floats]:
+def _savings(ledger: Ledger, j: int, edges: list[int], lines: Ints, lots: Floats) -> tuple[Floats, Floats, Floats]:
     """Saving, lots that go and lots that come, of every exchange [size, line, edge]; -inf where it cannot be."""
     value = np.array([ledger.value[k] / ledger.unit[j] for k in edges])
     cost = np.array([float(ledger.lot_value[k]) for k in edges]) * ledger.cost_bps[edges]

@@ -2,7 +2,8 @@
 
 The flow is rounded down to lots, what calls lack is filled with the cheapest lots that fit, and what is more than a
 call needs is taken off again. Where the result is further from the linear program than asked for, lines exchange
-lots within a call, and then an integer program over a small pool of edges improves it. All accounts are exact (:class:`~collateral_opt.solve.ledger.Ledger`).
+lots within a call, and then an integer program over a small pool of edges improves it. All accounts are exact
+(:class:`~collateral_opt.solve.ledger.Ledger`).
 """
 
 from __future__ import annotations
@@ -244,15 +245,15 @@ def in_lots(network: Network, view: View, program: Program) -> Program:
     lot_value = network.lot_value[view.edge]
     lot_cover = np.minimum(lot_value * network.edges.factor[view.edge], required[view.use])
     coarse: Bools = lot_cover > FINE * required[view.use]
+    least = network.least_value[view.edge]
     overshoot = np.zeros(len(required))
-    np.maximum.at(overshoot, view.use, np.maximum(lot_cover, network.least_value[view.edge] * network.edges.factor[view.edge]))
+    np.maximum.at(overshoot, view.use, np.maximum(lot_cover, least * network.edges.factor[view.edge]))
     # The program's first rows cover the calls, and their first entries are its edges.
     coefficient, row_upper = program.rows.coefficient.copy(), program.rows.upper.copy()
     coefficient[:edges] = np.where(coarse, lot_cover / lot_value, coefficient[:edges])
-    row_upper[: len(required)] += overshoot
+    row_upper[: len(required)] = required + overshoot
     upper, unit = program.upper.copy(), program.unit.copy()
     held = (network.sources.quantity * network.assets.unit_value[network.sources.asset])[view.source]
-    least = network.least_value[view.edge]
     most = np.minimum(np.maximum(upper[:edges], least), held)
     upper[:edges] = np.where(coarse, np.floor(most / lot_value + 1e-9) * lot_value, most)
     unit[:edges] = np.where(coarse, lot_value, unit[:edges])
@@ -260,7 +261,10 @@ def in_lots(network: Network, view: View, program: Program) -> Program:
     switches = least_line(view, opens, program.n_columns, least[opens], upper[opens])
     return replace(
         program,
-        column_labels=[*program.column_labels, *(("open", *program.column_labels[e][1:]) for e in opens.tolist())],
+        column_labels=[
+            *program.column_labels,
+            *(("open", *program.column_labels[e][1:]) for e in opens.tolist()),
+        ],
         lower=np.pad(program.lower, (0, len(opens))),
         upper=np.pad(upper, (0, len(opens)), constant_values=1.0),
         cost=np.pad(program.cost, (0, len(opens))),

@@ -33,11 +33,9 @@ class Ledger:
         self.use: list[int] = view.use.tolist()
         self.cost_bps = network.edges.cost_bps[edge]
         self.lots = [0] * len(edge)
-        self.least = [
+        self.least: list[int] = [
             max(1, ceil(exact(q) / size), ceil(network.uses.min_line[j] / value))
-            for q, size, value, j in zip(
-                network.assets.min_quantity[asset], lot, self.lot_value, self.use, strict=True
-            )
+            for q, size, value, j in zip(network.assets.min_quantity[asset], lot, self.lot_value, self.use, strict=True)
         ]
         self.slack: list[int] = []
         self._rows_of: list[list[tuple[int, int]]] = [[] for _ in edge]
@@ -67,18 +65,16 @@ class Ledger:
         self.unit = [required.denominator for required in self.network.uses.required]
         for value, j in zip(values, self.use, strict=True):
             self.unit[j] = lcm(self.unit[j], value.denominator)
-        self.value = [
-            v.numerator * (self.unit[j] // v.denominator) for v, j in zip(values, self.use, strict=True)
-        ]
+        self.value = [v.numerator * (self.unit[j] // v.denominator) for v, j in zip(values, self.use, strict=True)]
         self.missing = [
             r.numerator * (u // r.denominator) for r, u in zip(self.network.uses.required, self.unit, strict=True)
         ]
 
     def room(self, k: int) -> int:
         """How many more lots edge ``k`` may take."""
-        if not self._rows_of[k]:
-            return 0
-        return max(0, min((self.slack[r] // a for r, a in self._rows_of[k] if a > 0), default=0))
+        # Every edge stands in its holding's supply row, so there is always one to ask.
+        room: int = min(self.slack[r] // a for r, a in self._rows_of[k] if a > 0)
+        return int(max(0, room))
 
     def addable(self, k: int, wanted: int) -> int:
         """The most lots up to ``wanted`` that may be added, a new line starting at its least quantity."""
@@ -101,9 +97,7 @@ class Ledger:
 
     def lines_in(self, row: int) -> list[tuple[int, int]]:
         """The edges that carry lots and use up ``row``, each with what one of its lots takes."""
-        return [
-            (k, a) for k, rows in enumerate(self._rows_of) if self.lots[k] for r, a in rows if r == row and a > 0
-        ]
+        return [(k, a) for k, rows in enumerate(self._rows_of) if self.lots[k] for r, a in rows if r == row and a > 0]
 
     def add(self, k: int, count: int) -> None:
         """Put ``count`` more lots on edge ``k`` (fewer, where negative)."""

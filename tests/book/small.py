@@ -57,9 +57,7 @@ def _tables() -> dict[str, list[dict[str, Any]]]:
             "F2 credit_line EUR - 5000 40",
         ),
         "reserves": _rows("reserve_id schedule amount currency", "R1 vm 100 EUR"),
-        "costs": _rows(
-            "holding_id asset_id agreement_id facility_id cost_bps", "H1 - ACME - 5", "- UST - F1 6"
-        ),
+        "costs": _rows("holding_id asset_id agreement_id facility_id cost_bps", "H1 - ACME - 5", "- UST - F1 6"),
         "pins": _rows("call_id holding_id quantity forbid", "C1 H2 - false"),
     }
     return {

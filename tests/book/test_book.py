@@ -270,9 +270,7 @@ def test_warnings_stay_with_the_book() -> None:
 
 def test_rates_are_only_asked_for_what_is_in_play() -> None:
     desk = Desk()
-    desk.rows["assets"].append(
-        dict(desk.rows["assets"][2], asset_id="GILT", currency="GBP", price="", isin="")
-    )
+    desk.rows["assets"].append(dict(desk.rows["assets"][2], asset_id="GILT", currency="GBP", price="", isin=""))
     assert found_in(desk) == []
     desk.rows["holdings"].append(dict(desk.rows["holdings"][2], holding_id="H4", asset_id="GILT"))
     assert [(f.code, f.row) for f in found_in(desk)] == [("E401", None), ("E403", 5)]
@@ -288,7 +286,7 @@ def test_an_extra_column_that_a_schedule_speaks_of_is_no_slip() -> None:
 
 
 def test_the_isin_sum_by_hand() -> None:
-    # U = 30, S = 28, so the digits are 3 0 2 8 0 3 7 8 3 3 1 0 0 5. From the right every second one doubles, and
+    # U = 30, S = 28: the digits are 3 0 2 8 0 3 7 8 3 3 1 0 0 5. From the right every second one doubles,
     # 14 counts as 1 + 4: 5 + 0 + 0 + 2 + 3 + 6 + 8 + 5 + 3 + 0 + 8 + 4 + 0 + 6 = 50.
     codes = np.array(["US0378331005"], dtype="U12").view(np.uint32).reshape(-1, 12)
     assert luhn_sum(codes).tolist() == [50]
@@ -375,9 +373,7 @@ def test_a_book_is_frozen_and_travels() -> None:
 
 def test_replace_changes_what_it_names_and_checks_again() -> None:
     book = Desk().book()
-    doubled = book.replace(
-        calls=book.calls.assign(amount=book.calls["amount"] * 2), settings={"horizon_days": 30}
-    )
+    doubled = book.replace(calls=book.calls.assign(amount=book.calls["amount"] * 2), settings={"horizon_days": 30})
     assert doubled.calls["amount"].tolist() == [1_500_000.0, 200_000.0]
     assert doubled.settings.horizon_days == 30 and doubled.settings.as_of == book.settings.as_of
     assert book.calls["amount"].tolist() == [750_000.0, 100_000.0]

@@ -64,9 +64,7 @@ def both(*changes: Change) -> Change:
 
 
 TWO_RULES = "overlap: error\nrules: [{label: a, haircut: 0.02}, {label: b, haircut: 0.04}]\n"
-EXCLUSION = (
-    "rules: [{haircut: 0.02}, {label: no convertibles, exclude: true, when: {secured_type: convertible}}]\n"
-)
+EXCLUSION = "rules: [{haircut: 0.02}, {label: no convertibles, exclude: true, when: {secured_type: convertible}}]\n"
 LIMIT = "rules: [{haircut: 0.02}]\nlimits: [{label: turnover, group_by: asset, of: adv, max: 0.1}]\n"
 GBP_LIMIT = "rules: [{haircut: 0}]\nlimits: [{label: most, of: money, max: {amount: 5, currency: GBP}}]\n"
 
@@ -244,9 +242,7 @@ IN_FRAMES: list[tuple[str, Callable[[dict[str, pd.DataFrame]], None], Where]] = 
 
 
 @pytest.mark.parametrize(("code", "change", "where"), IN_FRAMES, ids=[c for c, *_ in IN_FRAMES])
-def test_a_slip_in_a_frame_is_found(
-    code: str, change: Callable[[dict[str, pd.DataFrame]], None], where: Where
-) -> None:
+def test_a_slip_in_a_frame_is_found(code: str, change: Callable[[dict[str, pd.DataFrame]], None], where: Where) -> None:
     assert where in at(_frames_found(change), code)
 
 
@@ -302,9 +298,7 @@ def workbook(path: Path, change: Callable[[xlsxwriter.Workbook], None] | None = 
     """The small desk as a workbook, everything as text; its schedule as a list."""
     desk = Desk()
     with xlsxwriter.Workbook(str(path)) as book:
-        sheets = {
-            name: [list(rows[0]), *[list(row.values()) for row in rows]] for name, rows in desk.rows.items()
-        }
+        sheets = {name: [list(rows[0]), *[list(row.values()) for row in rows]] for name, rows in desk.rows.items()}
         sheets["settings"] = [["key", "value"], *[[k, v] for k, v in desk.settings.items()]]
         listed = [[asset, "0.02"] for asset in ("EUR", "BUND", "UST")]
         sheets["schedule vm"] = [["asset_id", "haircut"], *listed]
@@ -398,7 +392,7 @@ def test_a_slip_in_a_file_is_found(
 
 def test_every_code_is_provoked_above() -> None:
     provoked = {code for code, *_ in (*IN_TABLES, *IN_FRAMES, *IN_FILES)}
-    assert provoked == set(CATALOGUE)
+    assert provoked == set(CATALOGUE) - {"E801", "W801"}, "those two are provoked in test_unanswered.py"
 
 
 def test_the_page_is_the_catalogue() -> None:
@@ -409,9 +403,7 @@ def test_a_finding_names_the_thing_the_value_and_what_to_do() -> None:
     desk = Desk()
     cell("calls", 3, "amount", "-250000")(desk)
     (found,) = found_in(desk)
-    assert str(found) == (
-        "E104 calls row 3, amount: -250000 is not above 0. Remove the row or correct the sign."
-    )
+    assert str(found) == ("E104 calls row 3, amount: -250000 is not above 0. Remove the row or correct the sign.")
 
 
 def test_every_sentence_is_complete() -> None:

@@ -147,9 +147,7 @@ def test_time_since_issue() -> None:
     assert truth({"maturity": {"since_issue": {"le": "5Y"}}}, issue_date=cells) == [T, F, U]
 
 
-@given(
-    st.dates(date(1950, 1, 1), date(2080, 12, 31)), st.integers(0, 600), st.sampled_from(["Y", "M", "W", "D"])
-)
+@given(st.dates(date(1950, 1, 1), date(2080, 12, 31)), st.integers(0, 600), st.sampled_from(["Y", "M", "W", "D"]))
 def test_calendar_arithmetic_agrees_with_dateutil(start: date, count: int, unit: str) -> None:
     count = count // 12 if unit == "Y" else count
     names = {"Y": "years", "M": "months", "W": "weeks", "D": "days"}

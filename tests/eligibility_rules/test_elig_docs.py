@@ -65,7 +65,5 @@ def test_the_mean_of_the_page_is_what_it_says() -> None:
     schedule = parse_schedule(
         {"rules": [{"when": {"rating": {"at_least": "AA-", "resolve": "average"}}, "haircut": 0}]}, "s"
     )
-    frame = pd.DataFrame(
-        {"asset_id": ["a"], "rating_sp": ["AA-"], "rating_fitch": ["A+"], "rating_moodys": ["A1"]}
-    )
+    frame = pd.DataFrame({"asset_id": ["a"], "rating_sp": ["AA-"], "rating_fitch": ["A+"], "rating_moodys": ["A1"]})
     assert not match(schedule, frame, Context(date(2026, 7, 1), "USD")).eligible[0]

@@ -47,9 +47,7 @@ def test_an_asset_whose_selection_is_unknown_counts() -> None:
 
 
 def test_group_by_none_is_one_group_without_a_name() -> None:
-    found = one(
-        {"select": {"asset_type": "debt"}, "of": "posted", "max": "0.5", "measure": "value_after_haircut"}
-    )
+    found = one({"select": {"asset_type": "debt"}, "of": "posted", "max": "0.5", "measure": "value_after_haircut"})
     assert (found.groups, found.group.tolist(), found.measure) == (
         ("",),
         [0, 0, -1, 0],

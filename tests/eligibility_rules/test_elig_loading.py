@@ -103,9 +103,7 @@ def test_it_cannot_be_changed() -> None:
 
 
 def test_a_schedule_can_be_written_as_json() -> None:
-    text = parse_schedule(
-        {"rules": [{"when": {"not": {"sector": "x"}}, "haircut": "0.02"}]}, "s"
-    ).model_dump_json()
+    text = parse_schedule({"rules": [{"when": {"not": {"sector": "x"}}, "haircut": "0.02"}]}, "s").model_dump_json()
     assert '"haircut":"0.02"' in text and '"sector"' in text
 
 
@@ -198,8 +196,7 @@ WHEN_PROBLEMS = [
     ),
     (
         "{asset_type: bond}",
-        "bond is not an asset_type. "
-        "Write one of cash, debt, equity, fund, commodity, letter_of_credit, other",
+        "bond is not an asset_type. Write one of cash, debt, equity, fund, commodity, letter_of_credit, other",
     ),
     ("{asset_type: []}", "the list is empty, so nothing could ever match. Write at least one value"),
     ("{issuer: }", "issuer has no value. Write issuer: [one, or, another]; no rule asks for an empty cell"),
@@ -282,8 +279,7 @@ LIMIT_PROBLEMS = [
     ),
     (
         "{of: money, max: {amount: 5, currency: USD}, measure: quantity}",
-        "measure quantity meets of: money only asset by asset. "
-        "Write group_by: asset, or measure market_value",
+        "measure quantity meets of: money only asset by asset. Write group_by: asset, or measure market_value",
     ),
     (
         "{of: posted, max: 1, measure: value}",
@@ -388,9 +384,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         "acme.yaml: line 1: not readable as YAML: expected the node content, but found '<stream end>'. "
         "Check indentation, brackets and quotes there"
     ]
-    assert messages(tmp_path, "{}", "acme.json") == [
-        "acme.json: .json is not a kind of schedule. Use .yaml or .csv"
-    ]
+    assert messages(tmp_path, "{}", "acme.json") == ["acme.json: .json is not a kind of schedule. Use .yaml or .csv"]
     with pytest.raises(ScheduleError, match="there is no such file"):
         load_schedule(tmp_path / "nothing.yaml")
     path = tmp_path / "latin.yaml"
@@ -404,8 +398,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 LIST_PROBLEMS = [
     (
         "isin,haircut\nUS1,\n",
-        "line 2: haircut is empty, and an eligible asset needs one. "
-        "Fill it (0 for none), or write eligible: false",
+        "line 2: haircut is empty, and an eligible asset needs one. Fill it (0 for none), or write eligible: false",
     ),
     (
         "isin,haircut\nUS1,1.5\n",
@@ -452,9 +445,7 @@ def test_all_problems_of_a_list_are_reported_at_once(tmp_path: Path) -> None:
 
 
 def test_a_list_keeps_identifiers_as_text_and_figures_exact(tmp_path: Path) -> None:
-    text = (
-        "asset_id,eligible,haircut,max_quantity,comment\n037833100,,0.1,100,x\n12345E10,No,,,\nNA,YES,0,,\n"
-    )
+    text = "asset_id,eligible,haircut,max_quantity,comment\n037833100,,0.1,100,x\n12345E10,No,,,\nNA,YES,0,,\n"
     rows: Any = load_schedule(write(tmp_path, text, "acme.csv")).listing
     assert [(row.asset_id, row.eligible, row.haircut, row.line) for row in rows] == [
         ("037833100", True, Fraction(1, 10), 2),

@@ -74,9 +74,7 @@ def test_fx_haircut_adds_up_or_multiplies() -> None:
         Fraction(9, 10),
     ]
     found = read([{"haircut": "0.02"}], frame, fx_haircut={"rate": "0.08", "combine": "multiplicative"})
-    assert [found.factors[code] for code in found.factor_code] == [Fraction(98, 100)] + 2 * [
-        Fraction(9016, 10000)
-    ]
+    assert [found.factors[code] for code in found.factor_code] == [Fraction(98, 100)] + 2 * [Fraction(9016, 10000)]
 
 
 def test_fx_haircut_looks_at_the_currency_of_the_context() -> None:
@@ -96,20 +94,14 @@ def test_fx_haircut_on_selected_assets_and_where_the_selection_is_unknown() -> N
 
 
 @pytest.mark.parametrize(("margin_type", "factor"), [("im", 0.92), ("vm", 1.0), (None, 0.92)])
-def test_fx_haircut_of_a_margin_type_applies_when_the_type_is_unknown(
-    margin_type: str | None, factor: float
-) -> None:
+def test_fx_haircut_of_a_margin_type_applies_when_the_type_is_unknown(margin_type: str | None, factor: float) -> None:
     context = Context(date(2026, 7, 1), "USD", margin_type)
     fx = {"rate": "0.08", "margin_type": "im"}
-    assert read([{"haircut": 0}], assets(currency=["EUR"]), context, fx_haircut=fx).factor.tolist() == [
-        factor
-    ]
+    assert read([{"haircut": 0}], assets(currency=["EUR"]), context, fx_haircut=fx).factor.tolist() == [factor]
 
 
 def test_no_value_left_after_fx_is_not_eligible() -> None:
-    found = read(
-        [{"label": "x", "haircut": "0.92"}], assets(currency=["EUR", "USD"]), fx_haircut={"rate": "0.08"}
-    )
+    found = read([{"label": "x", "haircut": "0.92"}], assets(currency=["EUR", "USD"]), fx_haircut={"rate": "0.08"})
     assert refusals(found) == ["NO_VALUE", "NONE"]
     assert found.factor.tolist() == [0.0, 0.08]
     assert found.rule.tolist() == [0, 0]
@@ -168,9 +160,7 @@ def test_unknown_alone_is_not_eligible_and_false_alone_is_no_rule() -> None:
     assert found.rule.tolist() == [0, -1, 0]
 
 
-@pytest.mark.parametrize(
-    ("margin_type", "refusal"), [("im", "NONE"), ("vm", "NO_RULE"), (None, "RULE_UNKNOWN")]
-)
+@pytest.mark.parametrize(("margin_type", "refusal"), [("im", "NONE"), ("vm", "NO_RULE"), (None, "RULE_UNKNOWN")])
 def test_rule_of_a_margin_type(margin_type: str | None, refusal: str) -> None:
     found = read(
         [{"haircut": 0, "margin_type": "im"}],
@@ -199,9 +189,7 @@ def test_negated_exclusion_that_is_unknown_excludes_too() -> None:
 
 def test_true_exclusion_is_named_before_an_unknown_one() -> None:
     frame = assets(secured_type=[None], sector=["x"])
-    found = read(
-        [{"haircut": 0}, CONVERTIBLE, {"label": "no x", "when": {"sector": "x"}, "exclude": True}], frame
-    )
+    found = read([{"haircut": 0}, CONVERTIBLE, {"label": "no x", "when": {"sector": "x"}, "exclude": True}], frame)
     assert (refusals(found), found.rule.tolist(), found.unknown_exclusions) == (["EXCLUDED"], [2], ())
 
 
@@ -252,9 +240,7 @@ def test_assume_fills_numbers_dates_and_ratings_even_of_an_absent_column() -> No
 
 def test_assume_gives_an_empty_extra_column_its_kind() -> None:
     frame = assets(sector=["x"]).assign(tier=np.array([np.nan]))
-    assert refusals(read([{"when": {"tier": "gold"}, "haircut": 0}], frame, assume={"tier": "gold"})) == [
-        "NONE"
-    ]
+    assert refusals(read([{"when": {"tier": "gold"}, "haircut": 0}], frame, assume={"tier": "gold"})) == ["NONE"]
 
 
 # -------------------- columns that are not there
@@ -263,9 +249,7 @@ def test_assume_gives_an_empty_extra_column_its_kind() -> None:
 def test_a_column_nobody_knows_is_an_error_never_false() -> None:
     with pytest.raises(ScheduleError) as caught:
         read([{"label": "x", "when": {"isuer_type": "bank"}, "haircut": 0}], assets(sector=["x"]))
-    assert str(caught.value) == (
-        "acme: rule 1 'x': assets have no column isuer_type. Did you mean issuer_type?"
-    )
+    assert str(caught.value) == ("acme: rule 1 'x': assets have no column isuer_type. Did you mean issuer_type?")
 
 
 def test_every_unknown_column_is_named_at_once() -> None:
@@ -320,12 +304,8 @@ def test_columns_lists_everything_the_schedule_speaks_of() -> None:
 
 
 def test_an_unreadable_cell_of_a_number_or_date_column_is_named() -> None:
-    frame = pd.DataFrame(
-        {"asset_id": ["a"], "duration": ["long"], "maturity_date": ["31/12/2030"]}, dtype=object
-    )
-    rules = [
-        {"when": {"all": [{"duration": {"le": 7}}, {"maturity": {"remaining": {"le": "5Y"}}}]}, "haircut": 0}
-    ]
+    frame = pd.DataFrame({"asset_id": ["a"], "duration": ["long"], "maturity_date": ["31/12/2030"]}, dtype=object)
+    rules = [{"when": {"all": [{"duration": {"le": 7}}, {"maturity": {"remaining": {"le": "5Y"}}}]}, "haircut": 0}]
     with pytest.raises(ScheduleError) as caught:
         read(rules, frame)
     assert [p.message for p in caught.value.problems] == [
@@ -395,9 +375,7 @@ def test_other_forms_of_haircut_are_said_as_they_are_written() -> None:
 def test_the_callers_own_unknowns_are_named_as_such() -> None:
     rules = [{"haircut": 0}, {"label": "own", "when": {"own_issue": True}, "exclude": True}]
     found = read(rules, assets(asset_type=["debt"], issuer=["p"]))
-    assert found.why(0).sentence == (
-        "refused: exclusion 'own' cannot be decided, the poster's owner_parent is empty"
-    )
+    assert found.why(0).sentence == ("refused: exclusion 'own' cannot be decided, the poster's owner_parent is empty")
 
 
 # -------------------- list schedules
@@ -410,9 +388,7 @@ def listed(tmp_path: Any, text: str) -> Any:
 
 
 def test_list_schedule_by_asset_id_and_isin(tmp_path: Any) -> None:
-    schedule = listed(
-        tmp_path, "asset_id,isin,eligible,haircut\na0,,,0.02\n,US1,yes,0.05\na2,,no,\na3,US1,true,0.1\n"
-    )
+    schedule = listed(tmp_path, "asset_id,isin,eligible,haircut\na0,,,0.02\n,US1,yes,0.05\na2,,no,\na3,US1,true,0.1\n")
     assert schedule.columns == {"asset_id", "isin"}
     frame = assets(isin=["US9", "US1", None, "US1", None, "US9"])
     found = match(schedule, frame, USD)

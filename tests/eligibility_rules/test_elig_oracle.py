@@ -187,9 +187,7 @@ rules = st.lists(
         lambda rule: (
             st.just(rule)
             if "exclude" in rule
-            else st.sampled_from(["0", "0.02", "0.15", "0.95"]).map(
-                lambda haircut: {**rule, "haircut": haircut}
-            )
+            else st.sampled_from(["0", "0.02", "0.15", "0.95"]).map(lambda haircut: {**rule, "haircut": haircut})
         )
     ),
     min_size=1,
@@ -261,9 +259,7 @@ def decide(data: dict[str, Any], asset: Asset, context: Context) -> tuple[Refusa
         for place, rule, truth in known:
             if "exclude" in rule and truth is wanted:
                 return refusal, Fraction(0), place
-    takers = [
-        (place, 1 - Fraction(rule["haircut"]), truth) for place, rule, truth in known if "exclude" not in rule
-    ]
+    takers = [(place, 1 - Fraction(rule["haircut"]), truth) for place, rule, truth in known if "exclude" not in rule]
     true = [taker for taker in takers if taker[2] is True]
     unknown = [taker for taker in takers if taker[2] is None]
     if not true:

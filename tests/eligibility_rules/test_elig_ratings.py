@@ -65,9 +65,7 @@ def test_review_marks_structured_and_unsolicited_change_nothing(text: str) -> No
     assert rating_step(text, "sp") == 4
 
 
-@pytest.mark.parametrize(
-    "text", ["NR", "nr", "WR", "WD", "N/A", "#N/A N/A", "(P)Aa3", "Aa3(EXP)", "AA-e", "AA-(e)"]
-)
+@pytest.mark.parametrize("text", ["NR", "nr", "WR", "WD", "N/A", "#N/A N/A", "(P)Aa3", "Aa3(EXP)", "AA-e", "AA-(e)"])
 def test_unrated_withdrawn_and_expected_are_no_rating(text: str) -> None:
     assert rating_step(text, "moodys") is None
 

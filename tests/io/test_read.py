@@ -39,8 +39,7 @@ def with_holdings(identifiers: list[str]) -> Desk:
     desk = Desk()
     columns = {column: "" for column in desk.rows["holdings"][0]}
     desk.rows["holdings"] = [
-        {**columns, "holding_id": name, "asset_id": "EUR", "quantity": "1"}
-        for name in ["H1", "H2", *identifiers]
+        {**columns, "holding_id": name, "asset_id": "EUR", "quantity": "1"} for name in ["H1", "H2", *identifiers]
     ]
     desk.rows["posted"][0]["holding_id"] = ""
     return desk
@@ -49,9 +48,7 @@ def with_holdings(identifiers: list[str]) -> Desk:
 def write_workbook(path: Path, desk: Desk, cells: dict[tuple[str, str], Any] | None = None) -> Path:
     """The desk as text cells, its schedule a list; ``cells`` by (sheet, address) replace some of them."""
     with xlsxwriter.Workbook(str(path), {"default_date_format": "yyyy-mm-dd hh:mm"}) as book:
-        sheets = {
-            name: [list(rows[0]), *[list(row.values()) for row in rows]] for name, rows in desk.rows.items()
-        }
+        sheets = {name: [list(rows[0]), *[list(row.values()) for row in rows]] for name, rows in desk.rows.items()}
         sheets["settings"] = [["key", "value"], *[[k, v] for k, v in desk.settings.items()]]
         sheets["schedule vm"] = LISTED
         for name, rows in sheets.items():
@@ -213,17 +210,13 @@ def test_what_was_no_identifier_any_more_in_excel_is_an_error(value: object, tmp
     ],
 )
 def test_cells_of_the_wrong_type(sheet: str, address: str, value: object, code: str, tmp_path: Path) -> None:
-    assert [
-        f.code for f in found_at(write_workbook(tmp_path / "b.xlsx", Desk(), {(sheet, address): value}))
-    ] == [code]
+    assert [f.code for f in found_at(write_workbook(tmp_path / "b.xlsx", Desk(), {(sheet, address): value}))] == [code]
 
 
 def test_a_formula_gives_its_value_and_a_failed_one_an_error_also_where_the_cell_may_be_empty(
     tmp_path: Path,
 ) -> None:
-    path = write_workbook(
-        tmp_path / "b.xlsx", Desk(), {("holdings", "D2"): "=5+5", ("holdings", "D3"): "=NA()"}
-    )
+    path = write_workbook(tmp_path / "b.xlsx", Desk(), {("holdings", "D2"): "=5+5", ("holdings", "D3"): "=NA()"})
     # xlsxwriter stores 0 as the value of a formula it is given none for; Excel would have stored 10 and #N/A
     assert read_book(path).holdings["cost_bps"].tolist()[:2] == [0.0, 0.0]
     with xlsxwriter.Workbook(str(tmp_path / "c.xlsx")) as book:
@@ -322,9 +315,7 @@ def test_a_file_that_may_not_be_read_is_a_finding(tmp_path: Path, monkeypatch: p
     assert {p[:2] for p in places(found_at(folder))} >= {("E201", "pins"), ("E201", "schedules/vm")}
 
 
-def test_a_folder_that_may_not_be_listed_is_a_finding(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_that_may_not_be_listed_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: Path) -> None:
         raise PermissionError(13, "Permission denied")
 
@@ -355,8 +346,7 @@ def test_a_parquet_table_with_typed_columns_and_an_index(tmp_path: Path) -> None
 def test_settings_may_stand_unquoted_and_empty(tmp_path: Path) -> None:
     folder = Desk().write(tmp_path)
     (folder / "settings.yaml").write_text(
-        "as_of: 2026-03-31T09:00:00+02:00\nbase_currency: EUR\n"
-        "max_moves:\ntime_limit_s: ~\nscope: reoptimise\n"
+        "as_of: 2026-03-31T09:00:00+02:00\nbase_currency: EUR\nmax_moves:\ntime_limit_s: ~\nscope: reoptimise\n"
     )
     settings = read_book(folder).settings
     assert (settings.scope, settings.max_moves, settings.time_limit_s) == ("reoptimise", None, None)

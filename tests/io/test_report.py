@@ -80,11 +80,7 @@ def test_identifiers_stay_on_category_axes() -> None:
     figures = data_of(report_html(made_result()))["figures"]
     assert figures["cover"]["layout"]["xaxis"]["type"] == "category"
     assert figures["heat"]["layout"]["xaxis"]["type"] == "category"
-    assert (
-        figures["cost"]["layout"]["yaxis"]["type"]
-        == figures["limits"]["layout"]["yaxis"]["type"]
-        == "category"
-    )
+    assert figures["cost"]["layout"]["yaxis"]["type"] == figures["limits"]["layout"]["yaxis"]["type"] == "category"
 
 
 def test_a_full_limit_and_one_without_room_stand_on_top() -> None:

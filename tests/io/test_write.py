@@ -103,14 +103,10 @@ def test_the_same_result_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_the_summary_is_json_without_nan(tmp_path: Path) -> None:
     result = made_result()
-    changed = made_result(
-        summary={**result.summary, "gap": np.float64("nan"), "lower_bound": np.float64(-0.0)}
-    )
+    changed = made_result(summary={**result.summary, "gap": np.float64("nan"), "lower_bound": np.float64(-0.0)})
     write_result(changed, tmp_path / "out")
     summary = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
-    assert (
-        summary["gap"] is None and str(summary["lower_bound"]) == "0.0" and summary["counts"] == {"lines": 3}
-    )
+    assert summary["gap"] is None and str(summary["lower_bound"]) == "0.0" and summary["counts"] == {"lines": 3}
 
 
 def test_in_the_workbook_text_stays_text_and_numbers_are_numbers(tmp_path: Path) -> None:
@@ -176,9 +172,7 @@ def test_an_empty_folder_and_missing_parents_are_fine(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "a/b/c").stat().st_mode) == stat.S_IMODE(usual.stat().st_mode)
 
 
-def test_a_full_disk_leaves_the_old_result_and_no_traces(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_leaves_the_old_result_and_no_traces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
     write_result(made_result(1), out)
     write_text = write._write_text

@@ -170,17 +170,13 @@ class Maker:
         n_assets, n_agreements, n_calls = self.counts()
         self.home = self.pick(("EUR", "USD"))
         self.currencies = [self.home, *[c for c in self.some(CURRENCIES, 3) if c != self.home]]
-        self.rates = {
-            c: 1.0 if c == self.home else round(IN_EUR[c] / IN_EUR[self.home], 6) for c in self.currencies
-        }
+        self.rates = {c: 1.0 if c == self.home else round(IN_EUR[c] / IN_EUR[self.home], 6) for c in self.currencies}
         # Most books can be covered: the last rule takes everything, amounts are small beside what there is.
         self.generous = not self.chance(35)
         self.same_cost = self.maybe(12, (0.0, 5.0))
         self.scale = 1.0 if self.tiny else self.pick((1.0, 1.0, 1.0, 1.0, 1e4, 1e7))
         self.assets = [self.asset(i) for i in range(n_assets)]
-        self.holdings = [h for a in self.assets for h in self.holdings_of(a)] or self.holdings_of(
-            self.assets[0], 1
-        )
+        self.holdings = [h for a in self.assets for h in self.holdings_of(a)] or self.holdings_of(self.assets[0], 1)
         names = [f"S{i}" for i in range(self.integer(1, 3))]
         self.schedules: dict[str, Mapping[str, Any] | pd.DataFrame] = {n: self.schedule(n) for n in names}
         self.agreements = [self.agreement(i, names) for i in range(n_agreements)]
@@ -234,9 +230,7 @@ class Maker:
         elif kind == "debt":
             asset["price"] = self.pick((100.0, 98.5, 101.375, 87.123))
             asset["price_factor"] = 0.01
-            asset["lot_size"] = (
-                self.pick((1000.0, 5000.0)) if self.tiny else self.pick((None, 1000.0, 100.0, 0.01))
-            )
+            asset["lot_size"] = self.pick((1000.0, 5000.0)) if self.tiny else self.pick((None, 1000.0, 100.0, 0.01))
         else:
             asset["price"] = self.pick((10.0, 12.34, 250.5, 0.8125))
             asset["lot_size"] = self.pick((100.0, 50.0)) if self.tiny else self.pick((None, 100.0, 1.0))
@@ -335,11 +329,7 @@ class Maker:
         }
 
     def deadlines(self) -> list[str]:
-        hours = (
-            ((30, 1), (24, 1), (60, -5), (44, 9))
-            if self.generous
-            else ((30, 1), (24, 1), (2, 0), (1, 9), (20, 9))
-        )
+        hours = ((30, 1), (24, 1), (60, -5), (44, 9)) if self.generous else ((30, 1), (24, 1), (2, 0), (1, 9), (20, 9))
         return [self.time(h, offset) for h, offset in hours]
 
     def amount(self, currency: str) -> float:

@@ -70,9 +70,7 @@ class LotProgram:
         self.time_limit = time_limit
         self.model = pulp.LpProblem("lots", pulp.LpMinimize)
         self.lots = [plan.lots[pair.asset] for pair in plan.pairs]
-        self.least = [
-            math.ceil(plan.least[p.asset] / lot) for p, lot in zip(plan.pairs, self.lots, strict=True)
-        ]
+        self.least = [math.ceil(plan.least[p.asset] / lot) for p, lot in zip(plan.pairs, self.lots, strict=True)]
         self.most = [self.most_lots(e) for e in range(len(plan.pairs))]
         if max(self.most, default=0) > MOST_LOTS:
             raise TooLargeError(f"{max(self.most)} lots in one line, at most {MOST_LOTS} are judged")
@@ -105,20 +103,14 @@ class LotProgram:
     def covered(self, j: int) -> Any:
         required = self.plan.required[j]
         return pulp.lpSum(
-            float(self.lot_value(e) / required) * self.count[e]
-            for e, p in enumerate(self.plan.pairs)
-            if p.call == j
+            float(self.lot_value(e) / required) * self.count[e] for e, p in enumerate(self.plan.pairs) if p.call == j
         )
 
     def excess(self, e: int, required: Fraction) -> None:
         """covered - 1 < one lot of an open line; below the whole line where it stands at its minimum."""
         j, lot = self.plan.pairs[e].call, self.lot_value(e) / required
         inside = sum(
-            (
-                self.most[k] * self.lot_value(k) / required
-                for k, p in enumerate(self.plan.pairs)
-                if p.call == j
-            ),
+            (self.most[k] * self.lot_value(k) / required for k, p in enumerate(self.plan.pairs) if p.call == j),
             Fraction(0),
         )
         hair = lot / 10**6
@@ -179,15 +171,10 @@ class LotProgram:
 
     def shortfall(self, counts: list[int]) -> list[Fraction]:
         """By call, exact."""
-        return [
-            max(Fraction(0), required - self.value(counts, j))
-            for j, required in enumerate(self.plan.required)
-        ]
+        return [max(Fraction(0), required - self.value(counts, j)) for j, required in enumerate(self.plan.required)]
 
     def value(self, counts: list[int], j: int) -> Fraction:
-        return sum(
-            (self.lot_value(e) * counts[e] for e, p in enumerate(self.plan.pairs) if p.call == j), Fraction(0)
-        )
+        return sum((self.lot_value(e) * counts[e] for e, p in enumerate(self.plan.pairs) if p.call == j), Fraction(0))
 
     def verify(self, counts: list[int]) -> None:
         """Supply, limits, minimum lines and the excess rule in fractions."""

@@ -107,9 +107,7 @@ def formulate(plan: Plan, excess: Sequence[Fraction] | None = None) -> Program:
             covered = pulp.lpSum(float(value / within) * share[e] for e, value in values.items())
             model += covered + missed[j] - over == 1, f"cover{j}"
     for h, supply in enumerate(plan.supply):
-        used = [
-            float(most[e] / supply) * share[e] for e, p in enumerate(plan.pairs) if p.holding == h and most[e]
-        ]
+        used = [float(most[e] / supply) * share[e] for e, p in enumerate(plan.pairs) if p.holding == h and most[e]]
         if used:
             model += pulp.lpSum(used) <= 1, f"supply{h}"
     for r, row in enumerate(plan.rows):
@@ -124,9 +122,7 @@ def formulate(plan: Plan, excess: Sequence[Fraction] | None = None) -> Program:
 def minimise(program: Program, aim: Any) -> float:
     """Solve for one aim; its least value."""
     program.model.setObjective(aim)
-    solver = pulp.HiGHS(
-        msg=False, threads=1, primal_feasibility_tolerance=1e-10, dual_feasibility_tolerance=1e-10
-    )
+    solver = pulp.HiGHS(msg=False, threads=1, primal_feasibility_tolerance=1e-10, dual_feasibility_tolerance=1e-10)
     program.model.solve(solver)
     if program.model.sol_status != pulp.LpSolutionOptimal:
         raise JudgeFailedError(f"the reference solver says {pulp.LpStatus[program.model.status]}")

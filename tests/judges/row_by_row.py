@@ -84,9 +84,7 @@ class Plan:
     @property
     def levels(self) -> list[tuple[float | None, list[int]]]:
         """Calls by priority, first served first; without a priority last."""
-        order = sorted(
-            range(len(self.required)), key=lambda j: (self.priority[j] is None, self.priority[j] or 0)
-        )
+        order = sorted(range(len(self.required)), key=lambda j: (self.priority[j] is None, self.priority[j] or 0))
         return [(level, list(calls)) for level, calls in groupby(order, key=lambda j: self.priority[j])]
 
     def line_cost(self, pair: Pair) -> Fraction:
@@ -283,10 +281,7 @@ def factor_of(schedule: Mapping[str, Any] | pd.DataFrame, asset: Record, ask: Qu
         return factor if factor > 0 else None
     asset = assumed(schedule, asset)
     truths = [bound_to(rule, holds(rule.get("when"), asset, ask), ask) for rule in schedule["rules"]]
-    if any(
-        rule.get("exclude") and truth is not False
-        for rule, truth in zip(schedule["rules"], truths, strict=True)
-    ):
+    if any(rule.get("exclude") and truth is not False for rule, truth in zip(schedule["rules"], truths, strict=True)):
         return None
     takers = [
         (rule_factor(rule), truth)
@@ -321,9 +316,7 @@ def after_fx(fx: Mapping[str, Any] | None, factor: Fraction, asset: Record, ask:
 
 def listed(schedule: pd.DataFrame, asset: Record) -> Record | None:
     key = "asset_id" if "asset_id" in schedule.columns else "isin"
-    return next(
-        (row for row in records(schedule) if asset.get(key) is not None and row[key] == asset[key]), None
-    )
+    return next((row for row in records(schedule) if asset.get(key) is not None and row[key] == asset[key]), None)
 
 
 # --- the program ----------------------------------------------------------------------------------------
@@ -349,9 +342,7 @@ class Reader:
         self.calls = tables["calls"]
         self.now = datetime.fromisoformat(book.settings["as_of"])
         self.home = book.settings["base_currency"]
-        self.rates = {row["currency"]: exact(row["rate"]) for row in tables.get("fx", [])} | {
-            self.home: Fraction(1)
-        }
+        self.rates = {row["currency"]: exact(row["rate"]) for row in tables.get("fx", [])} | {self.home: Fraction(1)}
         self._factors: dict[Any, Fraction | None] = {}
 
     def plan(self) -> Plan:
@@ -399,9 +390,7 @@ class Reader:
     def question(self, agreement: Record, margin_type: str | None) -> Question:
         return Question(self.now.date(), self.base(agreement), margin_type, self.settings.get("owner_parent"))
 
-    def factor(
-        self, schedule: str, asset: int, agreement: Record, margin_type: str | None
-    ) -> Fraction | None:
+    def factor(self, schedule: str, asset: int, agreement: Record, margin_type: str | None) -> Fraction | None:
         ask = self.question(agreement, margin_type)
         key = (schedule, asset, ask)
         if key not in self._factors:
@@ -459,9 +448,7 @@ class Reader:
         shut: set[int] = set()
         rows: list[LimitRow] = []
         for agreement in self.tables["agreements"]:
-            governing = {
-                self.schedule_of(c) for c in self.calls if c["agreement_id"] == agreement["agreement_id"]
-            }
+            governing = {self.schedule_of(c) for c in self.calls if c["agreement_id"] == agreement["agreement_id"]}
             for schedule in sorted(governing):
                 for name, basket in self.groups(agreement, schedule, pairs):
                     shut |= basket.shut
@@ -495,9 +482,7 @@ class Reader:
             def weight(asset: int, factor: Fraction, measure: str = measure) -> Fraction:
                 if measure == "quantity":
                     return Fraction(1)
-                return self.unit_value(self.assets[asset]) * (
-                    factor if measure == "value_after_haircut" else 1
-                )
+                return self.unit_value(self.assets[asset]) * (factor if measure == "value_after_haircut" else 1)
 
             weights = {e: weight(pairs[e].asset, pairs[e].factor) for e in mine}
             lying = [(a, q * weight(a, f)) for a, q, f in posted]
@@ -508,9 +493,7 @@ class Reader:
                 group = self.group_of(schedule, limit, a, agreement)
                 if group is not None:
                     members.setdefault(group, []).extend(e for e in mine if pairs[e].asset == a)
-                    stuck[group] = stuck.get(group, Fraction(0)) + sum(
-                        (v for b, v in lying if b == a), Fraction(0)
-                    )
+                    stuck[group] = stuck.get(group, Fraction(0)) + sum((v for b, v in lying if b == a), Fraction(0))
                     sample[group] = a
             total = sum((v for _, v in lying), Fraction(0))
             for group, edges in members.items():
@@ -581,11 +564,7 @@ class Reader:
             return Fraction(0)
         figure = exact(most) * exact(facts[of])
         if of == "market_cap":
-            return (
-                figure / self.local_price(facts)
-                if measure == "quantity"
-                else figure * self.rates[facts["currency"]]
-            )
+            return figure / self.local_price(facts) if measure == "quantity" else figure * self.rates[facts["currency"]]
         return figure if measure == "quantity" else figure * self.unit_value(facts)
 
 

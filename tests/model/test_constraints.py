@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from collateral_opt.model import constraints
-from collateral_opt.model.constraints import concentration, cover, least_line, promised, share_of_posted, supply
+from collateral_opt.model.constraints import (
+    concentration,
+    cover,
+    least_line,
+    promised,
+    share_of_posted,
+    supply,
+)
 from collateral_opt.network.exact import EXACT, FLOAT, Arithmetic
 from collateral_opt.network.network import View
 from tests.networks import limit, network
@@ -111,9 +118,7 @@ def test_concentration_leaves_room_for_less_by_what_is_posted():
 
 def test_share_of_posted_weighs_the_group_against_everything_there():
     # Group {C0<-H0} at most 40 % of all collateral; 10 of it lies there, of 30 in all.
-    block = limit(
-        "posted", "value_after_haircut", [0], [0], [0, 1, 2], share=0.4, posted=["10"], posted_total="30"
-    )
+    block = limit("posted", "value_after_haircut", [0], [0], [0, 1, 2], share=0.4, posted=["10"], posted_total="30")
     rows = share_of_posted(view(EXACT), block)
     # 0.9 x0 - 0.4 (0.9 x0 + 0.8 x1 + 0.8 x2) <= 0.4 * 30 - 10
     assert dense(rows, 3) == [[Fraction(54, 100), Fraction(-32, 100), Fraction(-32, 100)]]
@@ -143,4 +148,4 @@ def test_every_constraint_has_a_test_here():
         if function.__module__ == constraints.__name__ and not name.startswith("_")
     }
     tested = {"cover", "supply", "promised", "concentration", "share_of_posted", "least_line"}
-    assert public == tested | {"limits"}, "limits only gathers the others"
+    assert public == tested | {"limits", "weight"}, "limits gathers the others, weight is part of two"

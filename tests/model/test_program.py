@@ -127,9 +127,7 @@ def points_of_programs(draw: st.DrawFn) -> tuple[Program, Floats, Floats]:
     x = np.array(draw(st.lists(figure, min_size=n, max_size=n)))
     cells = [(i, j) for i in range(m) for j in range(n)]
     chosen = draw(st.lists(st.sampled_from(cells), max_size=12))
-    coefficient = np.array(
-        draw(st.lists(figure, min_size=len(chosen), max_size=len(chosen))), dtype=np.float64
-    )
+    coefficient = np.array(draw(st.lists(figure, min_size=len(chosen), max_size=len(chosen))), dtype=np.float64)
     row = np.array([i for i, _ in chosen], dtype=np.int64)
     column = np.array([j for _, j in chosen], dtype=np.int64)
     value = np.bincount(row, weights=coefficient * x[column], minlength=m).astype(np.float64)

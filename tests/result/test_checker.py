@@ -146,9 +146,7 @@ def answer(
     for call, amount in required.items():
         covered = round(sum(line["collateral_value"] for line in lines if line["call_id"] == call), 2)
         short, over = round(max(0.0, amount - covered), 2), round(max(0.0, covered - amount), 2)
-        calls.append(
-            {"call_id": call, "required": amount, "covered": covered, "shortfall": short, "excess": over}
-        )
+        calls.append({"call_id": call, "required": amount, "covered": covered, "shortfall": short, "excess": over})
     inventory = []
     for name, holding in HOLDINGS.items():
         quantity = float((quantities or {}).get(name, holding["quantity"]))
@@ -282,9 +280,7 @@ def test_a_line_below_the_minimum_denomination_is_reported() -> None:
 
 def test_a_line_below_the_minimum_line_value_is_reported() -> None:
     assert check(book(agreement={"min_line_value": 20_700}), answer()) == ()
-    assert_only(
-        book(agreement={"min_line_value": 20_701}), answer(), "20,700 is below the agreement's minimum line"
-    )
+    assert_only(book(agreement={"min_line_value": 20_701}), answer(), "20,700 is below the agreement's minimum line")
     # It is stated in the agreement's currency: 23,000 USD are 20,700 EUR.
     in_dollars = book(agreement={"min_line_value": 23_000, "base_currency": "USD"})
     assert "minimum line" not in broken(in_dollars, answer())
@@ -294,9 +290,7 @@ def test_a_line_below_the_minimum_line_value_is_reported() -> None:
 
 def test_more_assets_than_the_line_cap_are_reported() -> None:
     assert check(book(agreement={"max_lines": 2}), answer()) == ()
-    assert_only(
-        book(agreement={"max_lines": 1}), answer(), "2 distinct assets are delivered, at most 1 may be"
-    )
+    assert_only(book(agreement={"max_lines": 1}), answer(), "2 distinct assets are delivered, at most 1 may be")
 
 
 def test_pins_are_kept() -> None:
@@ -314,25 +308,19 @@ def test_pins_are_kept() -> None:
 
 
 def test_an_asset_the_schedule_refuses_is_reported() -> None:
-    excluding = {
-        "rules": [*SCHEDULE["rules"], {"label": "no bunds", "when": {"issuer": "DE"}, "exclude": True}]
-    }
+    excluding = {"rules": [*SCHEDULE["rules"], {"label": "no bunds", "when": {"issuer": "DE"}, "exclude": True}]}
     assert "schedule S does not take BUND: refused by exclusion 'no bunds'" in broken(
         book(schedule=excluding), answer()
     )
 
 
 def test_a_missing_fact_refuses() -> None:
-    asking = {
-        "rules": [{"label": "shorts", "when": {"duration": {"le": 7}}, "haircut": 0.02}, SCHEDULE["rules"][0]]
-    }
+    asking = {"rules": [{"label": "shorts", "when": {"duration": {"le": 7}}, "haircut": 0.02}, SCHEDULE["rules"][0]]}
     assert "schedule S does not take BUND" in broken(book(schedule=asking), answer())
 
 
 def test_a_calls_own_schedule_replaces_the_agreements() -> None:
-    cash_only = {
-        "CASH": {"name": "CASH", "rules": [{"label": "cash", "when": {"asset_type": "cash"}, "haircut": 0}]}
-    }
+    cash_only = {"CASH": {"name": "CASH", "rules": [{"label": "cash", "when": {"asset_type": "cash"}, "haircut": 0}]}}
     assert "schedule CASH does not take USTN" in broken(
         book(calls={"C2": {"schedule": "CASH"}}, schedules=cash_only), answer()
     )
@@ -365,9 +353,7 @@ def test_a_line_after_the_deadline_is_reported() -> None:
     # 08:00 and 8 hours is 16:00, in time; a quarter of an hour more is late. So are 12:30 and 4 hours.
     assert check(book(holdings={"H-BUND": {"settle_hours": 8}}), answer()) == ()
     assert_only(book(holdings={"H-BUND": {"settle_hours": 8.25}}), answer(), "0 days 00:15:00 late")
-    assert_only(
-        book(holdings={"H-BUND": {"ready_at": "2026-03-02T13:30:00+01:00"}}), answer(), "0 days 00:30:00 late"
-    )
+    assert_only(book(holdings={"H-BUND": {"ready_at": "2026-03-02T13:30:00+01:00"}}), answer(), "0 days 00:30:00 late")
     assert check(book(holdings={"H-USTN": {"settle_hours": 999}}), answer()) == (), "C2 has no deadline"
 
 
@@ -385,9 +371,7 @@ def test_an_asset_that_matures_before_the_call_is_reported() -> None:
     )
     # The due date is the one written: 03:00 on the 3rd in Tokyo is the 2nd in London.
     tokyo = {"calls": {"C1": {"due": "2026-03-03T03:00:00+09:00"}}}
-    assert_only(
-        book(**tokyo, assets={"BUND": {"maturity_date": "2026-03-02"}}), answer(), "before 2026-03-03"
-    )
+    assert_only(book(**tokyo, assets={"BUND": {"maturity_date": "2026-03-02"}}), answer(), "before 2026-03-03")
 
 
 # --- figures of a line ----------------------------------------------------------------------------------
@@ -405,9 +389,7 @@ def test_an_asset_that_matures_before_the_call_is_reported() -> None:
     ],
 )
 def test_a_wrong_figure_is_reported(column: str, value: Any) -> None:
-    assert_only(
-        book(), answer().with_cell("allocation", 0, column, value), f"holding H-BUND: {column} is stated as"
-    )
+    assert_only(book(), answer().with_cell("allocation", 0, column, value), f"holding H-BUND: {column} is stated as")
 
 
 def test_a_margin_ratio_is_exact() -> None:
@@ -462,9 +444,7 @@ def test_cover_is_exact_and_not_to_rounding() -> None:
     # 100,000.004 rounds to 100,000.00, and 100,000.00 does not cover it.
     finer = book(calls={"C1": {"amount": 100_000.004}})
     assert "no shortfall is stated, but 100,000 covers 100,000.004" in broken(finer, answer())
-    said = (
-        answer().with_cell("calls", 0, "shortfall", 0.01).with_summary(status="short", total_shortfall=0.01)
-    )
+    said = answer().with_cell("calls", 0, "shortfall", 0.01).with_summary(status="short", total_shortfall=0.01)
     assert check(finer, said) == (), "part of a cent is stated as a cent"
 
 
@@ -500,9 +480,7 @@ def test_one_lot_too_many_is_reported() -> None:
 def test_a_spare_cent_of_cash_is_one_lot_too_many() -> None:
     # 20 bp on 23,168.01 cost 4.633602; 60,000 - 23,168.01 = 36,831.99.
     cent = CASH_LINE | {"quantity": 23_168.01, "market_value": 23_168.01, "collateral_value": 23_168.01}
-    over = answer((BUND_LINE, cent | {"exact_cost": 4.633602}, NOTE_LINE)).with_cell(
-        "inventory", 0, "left", 36_831.99
-    )
+    over = answer((BUND_LINE, cent | {"exact_cost": 4.633602}, NOTE_LINE)).with_cell("inventory", 0, "left", 36_831.99)
     assert_only(book(), over, "taking 0.01 off this line would still cover it")
 
 
@@ -587,9 +565,7 @@ def test_the_least_of_several_caps_binds() -> None:
     wide = book(schedule=limits({"of": "money", "max": euros(90_000)}, units))
     assert check(wide, answer(limits=[("bunds", "BUND", 78_400, 78_400)])) == ()
     tight = book(schedule=limits({"of": "money", "max": euros(78_000)}, units))
-    assert_only(
-        tight, answer(limits=[("bunds", "BUND", 78_400, 78_000)]), "78,400 is used, the cap is 78,000"
-    )
+    assert_only(tight, answer(limits=[("bunds", "BUND", 78_400, 78_000)]), "78,400 is used, the cap is 78,000")
     found = broken(wide, answer(limits=[("bunds", "BUND", 78_400, 90_000)]))
     assert "stated 78400 of 90000, it is 78,400 of 78,400" in found
 
@@ -624,17 +600,13 @@ def test_what_is_posted_counts() -> None:
     fine = book(posted=there, schedule={"limits": [bund_limit("requirement", 0.7)]})
     assert check(fine, answer(limits=[("bunds", "BUND", 88_200, 89_322.8)])) == ()
     tight = book(posted=there, schedule={"limits": [bund_limit("requirement", 0.69)]})
-    assert_only(
-        tight, answer(limits=[("bunds", "BUND", 88_200, 88_046.76)]), "88,200 is used, the cap is 88,046.76"
-    )
+    assert_only(tight, answer(limits=[("bunds", "BUND", 88_200, 88_046.76)]), "88,200 is used, the cap is 88,046.76")
 
 
 def test_what_is_posted_and_no_longer_eligible_counts_nothing() -> None:
     there = [{"agreement_id": "G1", "asset_id": "ACME", "quantity": 100}]
     schedule = {"limits": [bund_limit("requirement", 0.7)], "rules": SCHEDULE["rules"][:2]}
-    assert (
-        check(book(posted=there, schedule=schedule), answer(limits=[("bunds", "BUND", 78_400, 82_600)])) == ()
-    )
+    assert check(book(posted=there, schedule=schedule), answer(limits=[("bunds", "BUND", 78_400, 82_600)])) == ()
     wrong_way = book(
         posted=there,
         schedule={"limits": [bund_limit("requirement", 0.7)]},
@@ -653,9 +625,7 @@ def test_a_group_over_its_cap_takes_nothing_more() -> None:
     assert check(book(posted=posted("ACME", 100), schedule={"limits": [shares]}), lying) == ()
     over = book(posted=posted("BUND", 10_000), schedule={"limits": [bund_limit("money", euros(9_799))]})
     more = answer(limits=[("bunds", "BUND", 88_200, 9_799)])
-    assert_only(
-        over, more, r"what was posted \(9,800\) stands over the cap already, 78,400 more is delivered"
-    )
+    assert_only(over, more, r"what was posted \(9,800\) stands over the cap already, 78,400 more is delivered")
 
 
 def test_limits_of_a_calls_own_schedule_bind_what_it_governs() -> None:
@@ -666,9 +636,7 @@ def test_limits_of_a_calls_own_schedule_bind_what_it_governs() -> None:
     assert check(there_too, answer(limits=[("T: bunds", "BUND", 78_400, 78_500)])) == ()
     own["T"]["limits"] = [bund_limit("requirement", 0.78)]
     tight = book(calls={"C1": {"schedule": "T"}}, schedules=own, posted=there)
-    assert_only(
-        tight, answer(limits=[("T: bunds", "BUND", 78_400, 78_000)]), "'T: bunds'.* the cap is 78,000"
-    )
+    assert_only(tight, answer(limits=[("T: bunds", "BUND", 78_400, 78_000)]), "'T: bunds'.* the cap is 78,000")
 
 
 @pytest.mark.parametrize(
@@ -701,9 +669,7 @@ def test_a_wrong_row_of_limits_is_reported(rows: list[tuple[str, str, float, flo
 
 def test_a_row_for_a_group_nobody_uses_may_stand_in_limits() -> None:
     limited = book(schedule={"limits": [bund_limit("requirement", 0.7)]})
-    assert (
-        check(limited, answer(limits=[("bunds", "BUND", 78_400, 82_600), ("bunds", "OAT", 0, 82_600)])) == ()
-    )
+    assert check(limited, answer(limits=[("bunds", "BUND", 78_400, 82_600), ("bunds", "OAT", 0, 82_600)])) == ()
 
 
 # --- inventory and summary ------------------------------------------------------------------------------
@@ -769,9 +735,7 @@ def test_a_gap_above_mip_gap_is_feasible_and_not_optimal() -> None:
 
 
 def test_a_cost_of_nothing_has_no_relative_gap() -> None:
-    free = [
-        {"holding_id": h, "asset_id": None, "agreement_id": "G1", "cost_bps": 0} for h in ("H-BUND", "H-USTN")
-    ]
+    free = [{"holding_id": h, "asset_id": None, "agreement_id": "G1", "cost_bps": 0} for h in ("H-BUND", "H-USTN")]
     free.append({"holding_id": "H-EUR", "asset_id": None, "agreement_id": "G1", "cost_bps": 10})
     nothing = answer([line | {"cost": 0.0, "exact_cost": 0.0} for line in LINES])
     assert check(book(costs=free), nothing) == ()

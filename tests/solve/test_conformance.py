@@ -159,9 +159,7 @@ def test_a_row_that_does_not_press_has_no_price(solver: Solver, sides: tuple[flo
 
 def test_a_free_row_does_not_shift_the_duals_of_those_after_it(solver: Solver) -> None:
     # minimise x + 2y, x + y >= 4, x <= 3 as a row: x = 3, y = 1, cost 5; duals 2 and 1 - 2 = -1
-    one = program(
-        [1, 2], [(0, INF)] * 2, [[1, 1], [1, -1], [1, 1], [1, 0]], [(-INF, INF)] * 2 + [(4, INF), (-INF, 3)]
-    )
+    one = program([1, 2], [(0, INF)] * 2, [[1, 1], [1, -1], [1, 1], [1, 0]], [(-INF, INF)] * 2 + [(4, INF), (-INF, 3)])
     solution = solver.load(one).solve()
     np.testing.assert_allclose(solution.x, [3, 1], **close(solver))
     np.testing.assert_allclose(solution.row_dual, [0, 0, 2, -1], **close(solver))

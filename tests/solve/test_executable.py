@@ -36,27 +36,37 @@ def test_a_lot_that_covers_exactly_is_enough():
 
 def test_small_change_closes_the_call_instead_of_another_lot():
     # Bond lots of 1,000 at 10 bps and cash by the cent at 40: 3 lots cover 2,940 and 60.00 in cash the rest.
-    net = network([("B", 1, 1000, 50000), ("K", 1, 0.01, 10000)], [("C", "3000")], [(0, 0, "0.98", 10), (0, 1, "1", 40)])
+    net = network(
+        [("B", 1, 1000, 50000), ("K", 1, 0.01, 10000)], [("C", "3000")], [(0, 0, "0.98", 10), (0, 1, "1", 40)]
+    )
     ledger = executable(net)
     assert ledger.lots == [3, 6000]
 
 
 def test_another_lot_is_cheaper_than_dear_small_change():
     # The same with cash at 400 bps: 60 of cash cost 24,000, one more lot 10,000.
-    net = network([("B", 1, 1000, 50000), ("K", 1, 0.01, 10000)], [("C", "3000")], [(0, 0, "0.98", 10), (0, 1, "1", 400)])
+    net = network(
+        [("B", 1, 1000, 50000), ("K", 1, 0.01, 10000)],
+        [("C", "3000")],
+        [(0, 0, "0.98", 10), (0, 1, "1", 400)],
+    )
     ledger = executable(net)
     assert ledger.lots == [4, 0]
 
 
 def test_lots_never_pass_a_limit_met_exactly():
     block = limit("requirement", "value_after_haircut", [0], [0], [0, 1], share=0.25, requirement="400")
-    net = network([("B0", 1, 50, 1000), ("B1", 1, 10, 1000)], [("C", "400")], [(0, 0, "1", 5), (0, 1, "1", 25)], [block])
+    net = network(
+        [("B0", 1, 50, 1000), ("B1", 1, 10, 1000)], [("C", "400")], [(0, 0, "1", 5), (0, 1, "1", 25)], [block]
+    )
     assert executable(net).lots == [2, 30]
 
 
 def test_a_share_of_what_is_posted_is_built_up_from_nothing():
     block = limit("posted", "value_after_haircut", [0], [0], [0, 1], share=0.5)
-    net = network([("B0", 1, 10, 1000), ("B1", 1, 10, 1000)], [("C", "200")], [(0, 0, "1", 5), (0, 1, "1", 25)], [block])
+    net = network(
+        [("B0", 1, 10, 1000), ("B1", 1, 10, 1000)], [("C", "200")], [(0, 0, "1", 5), (0, 1, "1", 25)], [block]
+    )
     assert executable(net).lots == [10, 10]
 
 
@@ -71,9 +81,7 @@ def test_least_denomination_is_kept_to():
 def brute_force(net) -> tuple[Fraction, Fraction]:
     """Every count of lots on every edge: least total shortfall, then least cost."""
     ledger = Ledger(net, np.arange(len(net.edges)))
-    held = [
-        int(net.sources.quantity[i] / net.assets.lot[i]) for i in net.edges.source
-    ]
+    held = [int(net.sources.quantity[i] / net.assets.lot[i]) for i in net.edges.source]
     best = None
     for lots in product(*(range(h + 1) for h in held)):
         used = np.zeros(len(net.sources))
@@ -111,7 +119,11 @@ def test_no_line_can_shrink_by_a_lot():
     rng = np.random.default_rng(11)
     holdings = [(f"B{i}", float(rng.uniform(0.5, 2)), 100.0, 5000.0) for i in range(12)] + [("K", 1.0, 0.01, 200.0)]
     calls = [(f"C{j}", f"{rng.uniform(500, 4000):.2f}") for j in range(6)]
-    pairs = [(j, i, str(rng.choice(["0.98", "0.95", "0.9"])), float(rng.integers(5, 50))) for j in range(6) for i in range(13)]
+    pairs = [
+        (j, i, str(rng.choice(["0.98", "0.95", "0.9"])), float(rng.integers(5, 50)))
+        for j in range(6)
+        for i in range(13)
+    ]
     ledger = executable(network(holdings, calls, pairs))
     assert sum(ledger.shortfalls()) == 0
     for k, lots in enumerate(ledger.lots):

@@ -73,9 +73,7 @@ def test_ties_go_to_the_earlier_identifier():
 
 def test_a_limit_pushes_into_the_second_best_and_its_dual_says_what_that_costs():
     block = limit("requirement", "value_after_haircut", [0], [0], [0, 1], share=0.25, requirement="100")
-    answer = flows(
-        [("B0", 1, 1, 1000), ("B1", 1, 1, 1000)], [("C", "100")], [(0, 0, "1", 5), (0, 1, "1", 25)], [block]
-    )
+    answer = flows([("B0", 1, 1, 1000), ("B1", 1, 1, 1000)], [("C", "100")], [(0, 0, "1", 5), (0, 1, "1", 25)], [block])
     assert answer.x == pytest.approx([25, 75])
     duals = dict(zip(answer.program.rows.labels, answer.row_dual, strict=True))
     assert duals[("limit", "A", "cap", "requirement", "g0")] == pytest.approx(-20)

@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from collateral_opt.book import Book
+from collateral_opt.book.unanswered import unanswered
+from collateral_opt.errors import BookError
 from collateral_opt.network import build_network
 from collateral_opt.result import Result
 from collateral_opt.result.assemble import assemble
 from collateral_opt.result.checker import require_valid
-from collateral_opt.solve.executable import make_executable
 from collateral_opt.result.summary import summarise
+from collateral_opt.solve.executable import make_executable
 from collateral_opt.solve.passes import cost_bound, solve_flows
 from collateral_opt.solve.registry import solver_named
 from collateral_opt.solve.seam import Limits
@@ -30,9 +32,13 @@ def optimise(book: Book, *, solver: str = "highs", progress: Progress | None = N
         progress: called with the name of each stage as it begins.
 
     Raises:
+        BookError: the book asks for what this version does not answer.
         SolverError: the solver gave up.
         CheckFailed: the checker refused the answer: a defect of this program, and nothing is returned.
     """
+    refused = [finding for finding in unanswered(book) if finding.severity == "error"]
+    if refused:
+        raise BookError(refused)
     clock = Clock(progress)
     chosen, limits = solver_named(solver), Limits(seconds=book.settings.time_limit_s)
     with clock("matching"):
