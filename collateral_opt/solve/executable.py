@@ -49,7 +49,7 @@ def make_executable(network: Network, flows: Flows, solver: Solver, mip_gap: flo
         nodes = EFFORT // (len(ledger.edge) + 1)
         polish(ledger, price, solver, replace(limits, mip_gap=mip_gap / 10, mip_nodes=nodes))
     for j in range(len(ledger.missing)):
-        forgo_excess(ledger, j)
+        forgo_excess(ledger, j, price)
     return ledger
 
 
@@ -194,21 +194,31 @@ def refit(ledger: Ledger, price: Floats) -> None:
         trim(ledger, j, price)
 
 
-def forgo_excess(ledger: Ledger, j: int) -> None:
-    """Give up a lot where a call holds a line that it could do without, but that a limit does not let go.
+def forgo_excess(ledger: Ledger, j: int, price: Floats) -> None:
+    """Give up lines that call ``j`` could do without, but that a share of what is posted does not let go alone.
 
-    A share of what is posted can hold a small line in place to make room for a large one. The excess is not ours
-    to post, so the line that makes it shrinks, even if that leaves the call short.
+    Such a share can hold a small line in place because it makes room for a large one. The excess is not ours to
+    post, so the line goes, and the lines that it made room for shrink, even if that leaves the call short.
     """
-    lines = sorted((k for k in ledger.lines_of[j] if ledger.lots[k]), key=lambda k: (-ledger.value[k], k))
-    spare = [ledger.value[k] * (ledger.lots[k] if ledger.lots[k] <= ledger.least[k] else 1) for k in lines]
-    while lines and -ledger.missing[j] >= min(spare):
-        shrinks = next((k for k in lines if ledger.removable(k, 1) or ledger.removable(k, ledger.lots[k])), None)
-        if shrinks is None:
-            return
-        ledger.add(shrinks, -(ledger.removable(shrinks, 1) or ledger.removable(shrinks, ledger.lots[shrinks])))
-        lines = [k for k in lines if ledger.lots[k]]
-        spare = [ledger.value[k] * (ledger.lots[k] if ledger.lots[k] <= ledger.least[k] else 1) for k in lines]
+    while idle := _idle_lines(ledger, j):
+        k = idle[0]
+        count = min(-ledger.missing[j] // ledger.value[k], ledger.lots[k])
+        ledger.add(k, -(count if ledger.lots[k] - count >= ledger.least[k] else ledger.lots[k]))
+        give_back(ledger, price)
+    if ledger.missing[j] > 0:
+        before = ledger.snapshot()
+        fill(ledger, j, price)
+        trim(ledger, j, price)
+        if _idle_lines(ledger, j):
+            ledger.restore(before)
+
+
+def _idle_lines(ledger: Ledger, j: int) -> list[int]:
+    """Lines of call ``j`` that could shrink, and it would still be covered; those of the largest lots first."""
+    excess = -ledger.missing[j]
+    lines = [k for k in ledger.lines_of[j] if ledger.lots[k]]
+    spare = {k: ledger.value[k] * (ledger.lots[k] if ledger.lots[k] <= ledger.least[k] else 1) for k in lines}
+    return sorted((k for k in lines if spare[k] <= excess), key=lambda k: (-ledger.value[k], k))
 
 
 def polish(ledger: Ledger, price: Floats, solver: Solver, limits: Limits) -> None:
