@@ -1,4 +1,4 @@
-"""The command line: ``collateral-opt allocate | check | generate | eligible``.
+"""The command line: ``collateral-opt allocate | check | generate | eligible | requirement``.
 
 Exit status: 0 every call covered; 3 solved, but some call or reserve is short; 2 the book or the command is
 wrong,
@@ -164,6 +164,29 @@ def eligible(
         from collateral_opt.eligible import ask
 
         say(answer_text(ask(_read(book), asset, agreement=agreement, call=call, schedule=schedule)))
+
+
+@app.command()
+def requirement(
+    file: Annotated[Path, typer.Argument(help="A .csv of agreements: exposure, collateral held, terms.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="CALLS", help="Write the calls on us as a book's table (.csv).")
+    ] = None,
+    steps: Annotated[bool, typer.Option("--steps", help="Show the arithmetic line by line.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace CALLS if it is there.")] = False,
+) -> None:
+    """Say who calls whom for how much, from exposures and the terms of agreements."""
+    with _exit_codes():
+        from collateral_opt.requirement import calls_text, margin_calls, read_exposures, write_calls
+
+        target = _program_file(out, ".csv", force)
+        if target is not None and target.resolve() == file.resolve():
+            raise UsageError(f"{target} is the file that is read. Choose another name.")
+        calls = margin_calls(read_exposures(file))
+        count = None if target is None else write_calls(calls, target)
+        say(calls_text(calls, steps=steps))
+        if target is not None:
+            say(f"\nwritten to {printable(target)}: {count:,} for us to deliver")
 
 
 def main() -> None:

@@ -64,6 +64,10 @@ class SolverError(CollateralError):
     """The solver gave up: no answer may be read from it."""
 
 
+class InfeasibleError(SolverError):
+    """The program has no answer at all."""
+
+
 class CheckFailed(CollateralError):
     """The independent checker refused a result; ``violations`` says where it breaks the book."""
 

@@ -9,16 +9,18 @@ from dataclasses import dataclass, field, replace
 
 from collateral_opt.book import Book
 from collateral_opt.book.unanswered import unanswered
-from collateral_opt.errors import BookError
-from collateral_opt.network import build_network
+from collateral_opt.errors import BookError, InfeasibleError
+from collateral_opt.network import Network, build_network
 from collateral_opt.result import Result
+from collateral_opt.result.answer import Answer
 from collateral_opt.result.assemble import assemble
 from collateral_opt.result.checker import require_valid
 from collateral_opt.result.summary import summarise
 from collateral_opt.solve.executable import make_executable
-from collateral_opt.solve.passes import cost_bound, solve_flows
+from collateral_opt.solve.passes import solve_flows
 from collateral_opt.solve.registry import solver_named
-from collateral_opt.solve.seam import Limits
+from collateral_opt.solve.reserves import count_reserves
+from collateral_opt.solve.seam import Limits, Solver
 
 Progress = Callable[[str], None]
 
@@ -43,17 +45,32 @@ def optimise(book: Book, *, solver: str = "highs", progress: Progress | None = N
     chosen, limits = solver_named(solver), Limits(seconds=book.settings.time_limit_s)
     with clock("matching"):
         network = build_network(book)
-    with clock("solving"):
-        passes, flows = solve_flows(network, chosen, limits)
-    with clock("making whole lots"):
-        lots = make_executable(network, flows, chosen, book.settings.mip_gap, limits)
+    answers = _answers(network, chosen, book.settings.mip_gap, limits, clock)
     with clock("pricing"):
-        bound = cost_bound(passes, flows, lots.shortfalls())
-        summary = summarise(book, network, flows, lots, bound, solver)
-        result = assemble(book, network, flows, lots, summary)
+        answer = min(answers, key=Answer.standing)
+        bound = min(other.bound_for(answer.shortfalls) for other in answers)
+        result = assemble(book, answer, summarise(book, answer, bound, solver))
     with clock("checking"):
         require_valid(book, result)
-    return replace(result, summary={**result.summary, "seconds": clock.seconds})
+    return replace(result, summary={**result.summary, "seconds": clock.rounded()})
+
+
+def _answers(network: Network, solver: Solver, mip_gap: float, limits: Limits, clock: Clock) -> list[Answer]:
+    """The answer on each road of ``network`` that has one; the last road always has."""
+    found: list[Answer] = []
+    for road in network.roads():
+        try:
+            with clock("solving"):
+                passes, flows = solve_flows(road, solver, limits)
+            with clock("making whole lots"):
+                lots = make_executable(road, flows, solver, mip_gap, limits)
+            with clock("pricing"):
+                short_reserves, counted = count_reserves(road, lots, solver, limits)
+                found.append(Answer(road, passes, flows, lots, short_reserves, counted))
+        except InfeasibleError:
+            if road is network:
+                raise
+    return found
 
 
 @dataclass
@@ -69,4 +86,8 @@ class Clock:
             self.progress(stage)
         start = time.perf_counter()
         yield
-        self.seconds[stage] = round(time.perf_counter() - start, 4)
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+    def rounded(self) -> dict[str, float]:
+        """Seconds by stage."""
+        return {stage: round(seconds, 4) for stage, seconds in self.seconds.items()}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 
-from collateral_opt.network.network import Assets, Barrier, Cap, Edges, LimitBlock, Network, Sources, Uses
+from collateral_opt.network.network import Assets, Barrier, Cap, Edges, Kind, LimitBlock, Network, Sources, Uses
 
 
 class EverythingReaches:
@@ -18,6 +19,9 @@ class EverythingReaches:
 
     def barriers(self, use: int) -> np.ndarray:
         return np.full(self._sources, Barrier.NONE, dtype=np.int8)
+
+    def undecided(self, use: int) -> np.ndarray:
+        return np.zeros(self._sources, dtype=bool)
 
 
 def network(
@@ -55,15 +59,19 @@ def network(
             is_cash=np.zeros(n, dtype=bool),
         ),
         agreement_ids=["A"],
+        facility_ids=[],
         sources=Sources(
             ids=[name for name, _, _, _ in holdings],
             asset=np.arange(n),
             quantity=quantity,
+            capacity=[None] * n,
             deliverable_at=np.zeros(n, dtype=np.int64),
             cost_bps=np.zeros(n),
+            funded_by=np.full(n, -1),
         ),
         uses=Uses(
             ids=[name for name, _ in calls],
+            kind=np.full(len(calls), Kind.CALL, dtype=np.int8),
             agreement=np.zeros(len(calls), dtype=np.int64),
             schedule=["S"] * len(calls),
             required=required,
@@ -102,8 +110,8 @@ def limit(
     """A block over the given edges; groups are named g0, g1, ..."""
     n = max(group) + 1
     return LimitBlock(
-        agreement=0,
-        schedule="S",
+        place="A",
+        governed=np.array([0]),
         label="cap",
         measure=measure,
         groups=[f"g{g}" for g in range(n)],
@@ -121,4 +129,55 @@ def limit(
             asset=np.array(asset or [-1] * n, dtype=np.int64),
         ),
         shut=np.array(shut or [False] * n),
+    )
+
+
+def with_facility_and_reserve() -> Network:
+    """Two holdings B0, B1; a call C of 50; a reserve R of 30 that counts B0 at 0.9; a repo F that takes B1 at 0.8.
+
+    Edges: C<-B0 at 1, C<-F's cash at 1, R<-B0 at 0.9, F<-B1 at 0.8. F can produce 40.
+    """
+    plain = network([("B0", 1, 1, 100), ("B1", 2, 1, 60)], [("C", "50")], [])
+    factors = (Fraction(1), Fraction(9, 10), Fraction(8, 10))
+    return replace(
+        plain,
+        assets=replace(
+            plain.assets,
+            ids=[*plain.assets.ids, "cash"],
+            unit_value=np.array([1.0, 2.0, 1.0]),
+            price=np.array([1.0, 2.0, 1.0]),
+            price_factor=np.ones(3),
+            rate=np.ones(3),
+            lot=np.array([1.0, 1.0, 0.01]),
+            min_quantity=np.zeros(3),
+            is_cash=np.array([False, False, True]),
+        ),
+        facility_ids=["F"],
+        sources=Sources(
+            ids=["B0", "B1", "F"],
+            asset=np.arange(3),
+            quantity=np.array([100.0, 60.0, 40.0]),
+            capacity=[None, None, Fraction(40)],
+            deliverable_at=np.zeros(3, dtype=np.int64),
+            cost_bps=np.array([5.0, 1.0, 20.0]),
+            funded_by=np.array([-1, -1, 2]),
+        ),
+        uses=Uses(
+            ids=["C", "R", "F"],
+            kind=np.array([Kind.CALL, Kind.RESERVE, Kind.FACILITY], dtype=np.int8),
+            agreement=np.array([0, -1, -1]),
+            schedule=["S"] * 3,
+            required=[Fraction(50), Fraction(30), Fraction(40)],
+            priority=np.array([0, 1]),
+            min_line=[Fraction(0)] * 3,
+        ),
+        edges=Edges(
+            source=np.array([0, 2, 0, 1]),
+            use=np.array([0, 0, 1, 2]),
+            factor_code=np.array([0, 0, 1, 2]),
+            factors=factors,
+            cost_bps=np.array([5.0, 20.0, 0.0, 1.0]),
+            upper=np.array([51.0, 50.01, 35.0, 52.0]),
+        ),
+        reach=EverythingReaches(3),
     )

@@ -109,3 +109,19 @@ def test_every_example_has_a_readme_with_its_own_command() -> None:
     for folder in sorted(p for p in EXAMPLES.iterdir() if p.is_dir()):
         readme = (folder / "README.md").read_text(encoding="utf-8")
         assert f"collateral-opt allocate examples/{folder.name} --out out/{folder.name}" in readme
+
+
+def test_liquidity_waterfall(tmp_path: Path) -> None:
+    run = Run("liquidity-waterfall", tmp_path / "out")
+    assert (run.status, run.errors) == (0, "")
+    used = {row["holding_id"] or row["facility_id"]: row["quantity"] for row in run.table("allocation")}
+    assert used == {"CASH": "2000000", "REDEEM": "3000000", "REPO": "4000000", "LINE": "1500000"}
+    given = {row["facility_id"]: (row["quantity"], row["proceeds"], row["cost"]) for row in run.table("financing")}
+    assert given == {
+        "REDEEM": ("3000000", "3000000.00", "12.50"),
+        "REPO": ("4082000", "4000360.00", "89.00"),
+        "LINE": ("1500000", "1500000.00", "312.50"),
+    }
+    assert run.summary["total_cost"] == pytest.approx(1.388889 + 12.5 + 83.333333 + 5.669444 + 312.5, abs=1e-5)
+    (call,) = run.table("calls")
+    assert (call["shortfall"], call["marginal_cost_bps"]) == ("0.00", "150")

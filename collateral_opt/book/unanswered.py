@@ -10,20 +10,11 @@ from .codes import finding
 if TYPE_CHECKING:
     from .book import Book
 
-_TABLES = {
-    "facilities": "facilities",
-    "reserves": "reserves",
-    "pins": "pins",
-}
-
-
 def unanswered(book: Book) -> list[Finding]:
     """E801 for whatever would change the answer, W801 for what is only left out of it."""
-    found = [
-        finding("E801", table, value=what, remedy="Remove the table to answer the rest of the book.")
-        for table, what in _TABLES.items()
-        if len(getattr(book, table))
-    ]
+    found = []
+    if len(book.pins):
+        found.append(finding("E801", "pins", value="a pin", remedy="Remove the table to answer the rest."))
     if book.settings.scope == "reoptimise":
         found.append(finding("E801", "settings", column="scope", value="reoptimise", remedy="Set the scope to calls."))
     if book.agreements["max_lines"].notna().any():
@@ -35,7 +26,7 @@ def unanswered(book: Book) -> list[Finding]:
             finding(
                 "W801",
                 "locations",
-                value="cut-offs, calendars and movement costs",
+                value="a cut-off, calendar or movement cost",
                 remedy="Put what they cost in time into settle_hours.",
             )
         )

@@ -1,8 +1,9 @@
 """The constraints, one function each: the formula, what its dual means, then the rows.
 
-``x_e`` is the market value in base currency on edge ``e``; ``short_j`` the collateral value that call ``j`` is left
-without. A function reads a :class:`~collateral_opt.network.View`, so the same lines give floats for a solver and
-fractions for what is delivered. Columns are the view's edges, then one shortfall per call where rows have one.
+``x_e`` is the market value in base currency on edge ``e`` (``y_ir`` where it is only counted, for a reserve);
+``short_j`` the collateral value that call or reserve ``j`` is left without. A function reads a
+:class:`~collateral_opt.network.View`, so the same lines give floats for a solver and fractions for what is delivered.
+Columns are the view's edges, then one shortfall per call and reserve where rows have one.
 """
 
 from __future__ import annotations
@@ -15,39 +16,80 @@ from collateral_opt.network.network import Ints, LimitBlock, View
 
 
 def cover(view: View) -> Rows:
-    """``sum_e f_e x_e + short_j = R_j`` for every call ``j``.
+    """``sum_e f_e x_e + short_j = R_j`` for every call and reserve ``j``.
 
     The dual is the cost of one more unit of the call, in basis points a year.
     """
     uses = view.network.uses
-    count = len(uses)
-    required = _of(uses.required, view)
+    asked = np.flatnonzero(view.use < uses.asking)
+    required = _of(uses.required[: uses.asking], view)
     return Rows(
-        labels=[("cover", identifier) for identifier in uses.ids],
-        row=np.concatenate([view.use, np.arange(count)]),
-        column=np.arange(len(view.edge) + count),
-        coefficient=np.concatenate([view.factor, view.arithmetic.zeros(count) + 1]),
+        labels=[("cover", identifier) for identifier in uses.ids[: uses.asking]],
+        row=np.concatenate([view.use[asked], np.arange(uses.asking)]),
+        column=np.concatenate([asked, len(view.edge) + np.arange(uses.asking)]),
+        coefficient=np.concatenate([view.factor[asked], view.arithmetic.zeros(uses.asking) + 1]),
         lower=required,
         upper=required,
     )
 
 
 def supply(view: View) -> Rows:
-    """``sum_e x_e <= A_i`` over the edges that leave source ``i``.
+    """``sum_e x_e <= A_i`` over the edges on which source ``i`` leaves: a holding's value, a facility's capacity.
 
     The negative dual is the source's scarcity: what one more unit of it would save, in basis points a year.
     """
-    sources, assets = view.network.sources, view.network.assets
-    drawn, row = np.unique(view.source, return_inverse=True)
-    available = view.arithmetic.array(sources.quantity[drawn])
-    available = available * assets.unit_values(sources.asset[drawn], view.arithmetic)
+    leaving = np.flatnonzero(~view.into_reserve)
+    drawn, row = np.unique(view.source[leaving], return_inverse=True)
     return Rows(
-        labels=[("supply", sources.ids[i]) for i in drawn.tolist()],
+        labels=[("supply", *_source_label(view, i)) for i in drawn.tolist()],
         row=row.astype(np.int64),
-        column=np.arange(len(view.edge)),
-        coefficient=view.arithmetic.zeros(len(view.edge)) + 1,
+        column=leaving,
+        coefficient=view.arithmetic.zeros(len(leaving)) + 1,
         lower=np.full(len(drawn), -np.inf),
-        upper=available,
+        upper=view.available(drawn),
+    )
+
+
+def stays_home(view: View) -> Rows:
+    """``y_ir + sum_e x_e <= A_i`` for every holding ``i`` that a reserve ``r`` may count.
+
+    What leaves cannot be counted, and each reserve counts for itself. The negative dual is what one more unit of the
+    holding would save because of that reserve.
+    """
+    counted = np.flatnonzero(view.into_reserve)
+    leaving = np.flatnonzero(~view.into_reserve)
+    by_source = leaving[np.argsort(view.source[leaving], kind="stable")]
+    first = np.searchsorted(view.source[by_source], view.source[counted])
+    last = np.searchsorted(view.source[by_source], view.source[counted], side="right")
+    row = np.repeat(np.arange(len(counted)), last - first)
+    column = by_source[_ranges(first, last)]
+    ids = view.network.uses.ids
+    return Rows(
+        labels=[("home", *_source_label(view, int(view.source[e])), ids[view.use[e]]) for e in counted.tolist()],
+        row=np.concatenate([np.arange(len(counted)), row]),
+        column=np.concatenate([counted, column]),
+        coefficient=view.arithmetic.zeros(len(counted) + len(column)) + 1,
+        lower=np.full(len(counted), -np.inf),
+        upper=view.available(view.source[counted]),
+    )
+
+
+def conversion(view: View) -> Rows:
+    """``sum_(e out of k) x_e - sum_(e into k) f_e x_e <= 0`` for every facility ``k`` that takes something.
+
+    The negative dual is what one more unit of funding at the facility would save, in basis points a year.
+    """
+    uses, funded_by = view.network.uses, view.network.sources.funded_by
+    given = np.flatnonzero(view.use >= uses.asking)
+    spent = np.flatnonzero(funded_by[view.source] >= 0)
+    count = len(uses) - uses.asking
+    return Rows(
+        labels=[("conversion", identifier) for identifier in uses.ids[uses.asking :]],
+        row=np.concatenate([view.use[given], funded_by[view.source[spent]]]) - uses.asking,
+        column=np.concatenate([given, spent]),
+        coefficient=np.concatenate([-view.factor[given], view.arithmetic.zeros(len(spent)) + 1]),
+        lower=np.full(count, -np.inf),
+        upper=view.arithmetic.zeros(count),
     )
 
 
@@ -104,7 +146,7 @@ def share_of_posted(view: View, block: LimitBlock) -> Rows:
 
 
 def promised(view: View, most: Floats) -> Rows:
-    """``sum_j short_j <= S_p`` over the calls of priority rank ``p``: what earlier aims reached is kept.
+    """``sum_j short_j <= S_p`` over the calls and reserves of priority rank ``p``: what earlier aims reached is kept.
 
     ``most`` [ranks] may be infinite, before a rank has had its turn.
     """
@@ -112,8 +154,8 @@ def promised(view: View, most: Floats) -> Rows:
     return Rows(
         labels=[("promised", str(rank)) for rank in range(len(most))],
         row=uses.priority,
-        column=len(view.edge) + np.arange(len(uses)),
-        coefficient=np.ones(len(uses)),
+        column=len(view.edge) + np.arange(uses.asking),
+        coefficient=np.ones(uses.asking),
         lower=np.full(len(most), -np.inf),
         upper=most,
     )
@@ -160,5 +202,16 @@ def _of(numbers: object, view: View) -> Array:
 
 
 def _labels(view: View, block: LimitBlock, groups: Ints) -> list[tuple[str, ...]]:
-    agreement = view.network.agreement_ids[block.agreement]
-    return [("limit", agreement, block.label, block.cap.of, block.groups[g]) for g in groups.tolist()]
+    return [("limit", block.place, block.label, block.cap.of, block.groups[g]) for g in groups.tolist()]
+
+
+def _source_label(view: View, source: int) -> tuple[str, ...]:
+    sources = view.network.sources
+    return ("proceeds", sources.ids[source]) if sources.is_facility[source] else (sources.ids[source],)
+
+
+def _ranges(first: Ints, last: Ints) -> Ints:
+    """``first[0]..last[0]-1, first[1]..last[1]-1, ...`` as one array."""
+    length = last - first
+    start = np.repeat(first - np.concatenate([[0], np.cumsum(length)[:-1]]), length) if len(first) else first
+    return np.asarray(start + np.arange(int(length.sum())), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Builds the network of a book: an edge for each holding that is deliverable to a call, and the limits upon them."""
+"""Builds the network of a book: an edge for each source that is deliverable to a use, and the limits upon them."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from collateral_opt.network.costs import PairCosts
 from collateral_opt.network.exact import exact
 from collateral_opt.network.facts import Facts, gather
 from collateral_opt.network.limits import limit_blocks
-from collateral_opt.network.network import Barrier, Edges, Network
-from eligibility_rules import Match
+from collateral_opt.network.network import Barrier, Bools, Edges, Kind, Network
+from eligibility_rules import Match, Refusal
 
 
 def build_network(book: Book) -> Network:
     """Everything deliverable in ``book`` and everything that asks for it."""
     facts = gather(book)
-    reach = HoldingReach(facts)
+    reach = SourceReach(facts)
     edges = _edges(facts, reach)
     return Network(
         assets=facts.assets,
         agreement_ids=facts.agreements.ids,
+        facility_ids=facts.facilities["facility_id"].tolist(),
         sources=facts.sources,
         uses=facts.uses,
         edges=edges,
@@ -35,8 +36,8 @@ def build_network(book: Book) -> Network:
     )
 
 
-class HoldingReach:
-    """Which holdings reach a call: eligible, not wrong-way, alive and in time."""
+class SourceReach:
+    """Which sources reach a use: eligible, not wrong-way, alive and in time; a reserve counts holdings only."""
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
@@ -44,33 +45,48 @@ class HoldingReach:
         self._nothing_held = facts.sources.quantity <= 0
 
     def match(self, use: int) -> Match:
-        """The match of the schedule in force for one call."""
+        """The match of the schedule in force at one use."""
         facts = self._facts
-        currency = facts.agreements.currency[facts.uses.agreement[use]]
-        return facts.eligibility.match(facts.uses.schedule[use], currency, facts.calls.margin_type[use])
+        return facts.eligibility.match(
+            facts.uses.schedule[use], facts.terms.currency[use], facts.terms.margin_type[use]
+        )
 
     def barriers(self, use: int) -> NDArray[np.int8]:
-        """The first :class:`Barrier` before each source, for one call."""
+        """The first :class:`Barrier` before each source, for one use."""
         facts = self._facts
-        last_day = facts.calls.last_day[use].astype("datetime64[ns]")
         by_asset = np.select(
             [
                 ~self.match(use).eligible,
-                facts.wrong_way(int(facts.uses.agreement[use]), facts.uses.schedule[use]),
-                self._maturity < last_day,
+                facts.wrong_way(facts.terms.family[use], facts.uses.schedule[use]),
+                self._maturity < facts.terms.last_day[use].astype("datetime64[ns]"),
             ],
             [Barrier.INELIGIBLE, Barrier.WRONG_WAY, Barrier.MATURES],
             Barrier.NONE,
         )
-        late = facts.sources.deliverable_at > facts.calls.due[use]
-        if facts.calls.open_ended[use]:
-            late = np.zeros(len(late), dtype=bool)
+        nothing = self._nothing_held | (facts.uses.required[use] <= 0)
         found = by_asset[facts.sources.asset]
-        found = np.where((found == Barrier.NONE) & late, Barrier.LATE, found)
-        return np.where((found == Barrier.NONE) & self._nothing_held, Barrier.NOTHING_HELD, found).astype(np.int8)
+        found = np.where((found == Barrier.NONE) & self._late(use), Barrier.LATE, found)
+        return np.where((found == Barrier.NONE) & nothing, Barrier.NOTHING_HELD, found).astype(np.int8)
+
+    def undecided(self, use: int) -> Bools:
+        """Sources that are not eligible there only because a fact is missing."""
+        missing = np.isin(self.match(use).refused, [Refusal.RULE_UNKNOWN, Refusal.EXCLUSION_UNKNOWN])
+        return np.asarray(missing[self._facts.sources.asset])
+
+    def _late(self, use: int) -> Bools:
+        """Sources that cannot have arrived; for a facility only proceeds that were there before, so nothing circles."""
+        sources, terms, kind = self._facts.sources, self._facts.terms, self._facts.uses.kind[use]
+        if kind == Kind.RESERVE:
+            return sources.is_facility
+        if terms.open_ended[use]:
+            return np.zeros(len(sources), dtype=bool)
+        late = sources.deliverable_at > terms.due[use]
+        if kind == Kind.FACILITY:
+            late |= sources.is_facility & (sources.deliverable_at >= terms.due[use])
+        return np.asarray(late)
 
 
-def _edges(facts: Facts, reach: HoldingReach) -> Edges:
+def _edges(facts: Facts, reach: SourceReach) -> Edges:
     """An edge for every source without a barrier, use by use."""
     costs = PairCosts(facts)
     assets, sources, uses = facts.assets, facts.sources, facts.uses
@@ -84,8 +100,8 @@ def _edges(facts: Facts, reach: HoldingReach) -> Edges:
         source.append(at)
         use.append(np.full(len(at), j))
         code.append(shared[matched.factor_code[sources.asset[at]]])
-        cost.append(costs.at(int(uses.agreement[j]))[at])
-        # More than the call plus a lot is of no use there: whole lots overshoot by less than one. What is held is
+        cost.append(costs.of_use(j)[at])
+        # More than the use plus a lot is of no use there: whole lots overshoot by less than one. What is held is
         # left to the supply row, so that its dual is the price of the holding.
         upper.append(uses.required_float[j] / matched.factor[sources.asset[at]] + lot_value[at])
     return Edges(

@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 
 from collateral_opt.network.facts import Facts
-from collateral_opt.network.network import Floats
+from collateral_opt.network.network import Floats, Kind
 
 
 class PairCosts:
-    """The holding's own cost, or the pair's where ``costs`` has a row for it, less what cash earns there."""
+    """The source's own cost, or the pair's where ``costs`` has a row for it, less what cash earns there.
+
+    Proceeds cost what producing them costs, whatever ``costs`` says; what a reserve counts costs nothing.
+    """
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
@@ -20,26 +23,43 @@ class PairCosts:
         self._is_cash = facts.assets.is_cash[sources.asset]
         self._currency = facts.asset_frame["currency"].to_numpy(dtype=object)[sources.asset]
         self._asset_id = np.array(facts.assets.ids, dtype=object)[sources.asset]
-        self._holding_id = np.array(sources.ids, dtype=object)
-        columns = ["agreement_id", "holding_id", "asset_id", "cost_bps"]
-        self._costs = _by_first(book.costs[columns].itertuples(index=False, name=None))
+        self._holding_id = np.array(
+            [None if facility else i for i, facility in zip(sources.ids, sources.is_facility, strict=True)],
+            dtype=object,
+        )
+        self._costs = {
+            place: _by_first(
+                book.costs.loc[book.costs[place].notna(), [place, "holding_id", "asset_id", "cost_bps"]].itertuples(
+                    index=False, name=None
+                )
+            )
+            for place in ("agreement_id", "facility_id")
+        }
         self._returns = _by_first(
             book.cash_returns[["agreement_id", "currency", "bps"]].itertuples(index=False, name=None)
         )
         self._known: dict[int, Floats] = {}
 
-    def at(self, agreement: int) -> Floats:
-        """Per source, after what cash earns there."""
+    def of_use(self, use: int) -> Floats:
+        """Per source: what a year there costs, in basis points of market value."""
+        uses = self._facts.uses
+        if uses.kind[use] == Kind.RESERVE:
+            return np.zeros(len(self._facts.sources))
+        if uses.kind[use] == Kind.FACILITY:
+            return self._own("facility_id", uses.ids[use])
+        agreement = int(uses.agreement[use])
         if agreement not in self._known:
-            self._known[agreement] = self._own(agreement) - self._cash_return(agreement)
+            own = self._own("agreement_id", self._facts.agreements.ids[agreement])
+            self._known[agreement] = own - self._cash_return(agreement)
         return self._known[agreement]
 
-    def _own(self, agreement: int) -> Floats:
+    def _own(self, place: str, identifier: str) -> Floats:
         cost = self._facts.sources.cost_bps.copy()
-        rows = self._costs.get(self._facts.agreements.ids[agreement], [])
+        held = ~self._facts.sources.is_facility
+        rows = self._costs[place].get(identifier, [])
         # A row by holding beats one by asset, so it is written after it.
         for holding, asset, bps in sorted(rows, key=lambda row: row[0] is not None):
-            cost[self._asset_id == asset if holding is None else self._holding_id == holding] = bps
+            cost[held & (self._asset_id == asset if holding is None else self._holding_id == holding)] = bps
         return cost
 
     def _cash_return(self, agreement: int) -> Floats:

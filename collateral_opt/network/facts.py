@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 from collateral_opt.book import Book
 from collateral_opt.network.eligibility import Eligibility
 from collateral_opt.network.exact import exact
-from collateral_opt.network.network import Assets, Bools, Floats, Ints, Sources, Uses
+from collateral_opt.network.network import Assets, Bools, Floats, Ints, Kind, Sources, Uses
 
 NANOSECONDS_PER_HOUR = 3_600_000_000_000
 
@@ -34,14 +35,19 @@ class Agreements:
 
 
 @dataclass(frozen=True)
-class Calls:
-    """Per call: margin type, and when it is due; ``due`` in nanoseconds of UTC, meaningless where ``open_ended``."""
+class Terms:
+    """Per use: how its schedule is read, whose family is wrong-way, and until when it takes what.
 
+    ``due`` is in nanoseconds of UTC, meaningless where ``open_ended``; an asset that matures before ``last_day`` (in
+    nanoseconds) is not taken.
+    """
+
+    currency: Sequence[str]
     margin_type: Sequence[str | None]
+    family: Sequence[tuple[str | None, ...]]
     open_ended: Bools
     due: Ints
     last_day: Ints
-    """The day, in nanoseconds, before which an asset delivered there must not mature."""
 
 
 @dataclass(frozen=True)
@@ -52,48 +58,50 @@ class Facts:
     asset_frame: pd.DataFrame
     assets: Assets
     agreements: Agreements
-    calls: Calls
+    facilities: pd.DataFrame
     sources: Sources
     uses: Uses
+    terms: Terms
     eligibility: Eligibility
 
     @cached_property
-    def _families(self) -> tuple[Ints, Ints, Ints, Ints]:
-        """Names as codes, so that a family is a small set of integers; -1 is unknown."""
-        columns: list[Iterable[str | None]] = [
-            self.asset_frame["issuer"].tolist(),
-            self.asset_frame["issuer_parent"].tolist(),
-            self.agreements.counterparty,
-            self.agreements.counterparty_parent,
-        ]
-        lengths = np.cumsum([len(self.assets.ids)] * 2 + [len(self.agreements)])
-        codes, _ = pd.factorize(np.array([name for column in columns for name in column], dtype=object))
-        issuer, parent, counterparty, counterparty_parent = np.split(codes.astype(np.int64), lengths)
-        return issuer, parent, counterparty, counterparty_parent
+    def _issuers(self) -> tuple[Ints, Ints, dict[str, int]]:
+        """Issuers and their parents as codes (-1 is unknown), so that a family is a small set of integers."""
+        names = [*self.asset_frame["issuer"].tolist(), *self.asset_frame["issuer_parent"].tolist()]
+        code_of = {name: code for code, name in enumerate(dict.fromkeys(n for n in names if n is not None))}
+        codes = np.array([code_of.get(name, -1) for name in names], dtype=np.int64)
+        return codes[: len(self.assets.ids)], codes[len(self.assets.ids) :], code_of
 
-    def wrong_way(self, agreement: int, schedule: str) -> Bools:
-        """Per asset: refused under ``schedule`` because the family of the agreement's counterparty issued it."""
-        issuer, parent, counterparty, counterparty_parent = self._families
+    def wrong_way(self, family: tuple[str | None, ...], schedule: str) -> Bools:
+        """Per asset: refused under ``schedule`` because someone of ``family`` issued it."""
+        issuer, parent, code_of = self._issuers
         if self.book.schedules[schedule].wrong_way == "allow":
             return np.zeros(len(issuer), dtype=bool)
-        family = np.array([counterparty[agreement], counterparty_parent[agreement]])
-        family = family[family >= 0]
-        return np.isin(issuer, family) | np.isin(parent, family)
+        members = [code_of[name] for name in family if name in code_of]
+        return np.isin(issuer, members) | np.isin(parent, members)
+
+    def family_of(self, agreement: int) -> tuple[str | None, ...]:
+        """Who counts as the counterparty of an agreement."""
+        return self.agreements.counterparty[agreement], self.agreements.counterparty_parent[agreement]
 
 
 def gather(book: Book) -> Facts:
-    """The facts of ``book``; assets that are neither held nor posted cannot play a part and are left out."""
+    """The facts of ``book``; assets that are not held, posted or produced cannot play a part and are left out."""
     asset_frame, assets = _assets(book)
     agreements = _agreements(book)
     calls = book.calls.sort_values("call_id", ignore_index=True)
+    reserves = book.reserves.sort_values("reserve_id", ignore_index=True)
+    facilities = book.facilities.sort_values("facility_id", ignore_index=True)
+    uses = _uses(book, calls, reserves, facilities, agreements)
     return Facts(
         book=book,
         asset_frame=asset_frame,
         assets=assets,
         agreements=agreements,
-        calls=_calls(book, calls),
-        sources=_sources(book, assets),
-        uses=_uses(book, calls, agreements),
+        facilities=facilities,
+        sources=_sources(book, assets, facilities, uses),
+        uses=uses,
+        terms=_terms(book, calls, reserves, facilities, agreements),
         eligibility=Eligibility(book, asset_frame),
     )
 
@@ -107,6 +115,7 @@ def positions(ids: Sequence[str], wanted: Iterable[str]) -> Ints:
 def _assets(book: Book) -> tuple[pd.DataFrame, Assets]:
     in_play = book.assets["asset_id"].isin(book.holdings["asset_id"])
     in_play |= book.assets["asset_id"].isin(book.posted["asset_id"])
+    in_play |= book.assets["asset_id"].isin(book.facilities["gives"])
     order = book.assets.loc[in_play, "asset_id"].sort_values().index.to_numpy()
     frame = book.assets.iloc[order].reset_index(drop=True)
     rates = [book.rates[currency] for currency in frame["currency"]]
@@ -136,45 +145,129 @@ def _agreements(book: Book) -> Agreements:
     )
 
 
-def _calls(book: Book, frame: pd.DataFrame) -> Calls:
-    as_of_date = pd.Timestamp(book.settings.as_of.date())
-    return Calls(
-        margin_type=frame["margin_type"].tolist(),
-        open_ended=frame["due"].isna().to_numpy(dtype=bool),
-        due=_nanoseconds(frame["due"]),
-        last_day=_nanoseconds(frame["due_date"].fillna(as_of_date)),
-    )
+def _as_of(book: Book) -> int:
+    """The book's time in nanoseconds of UTC."""
+    return int(pd.Timestamp(book.settings.as_of).value)
 
 
-def _sources(book: Book, assets: Assets) -> Sources:
+def _hours(column: pd.Series[float]) -> Ints:
+    """Hours in nanoseconds."""
+    return np.rint(_figures(column) * NANOSECONDS_PER_HOUR).astype(np.int64)
+
+
+def _takers(facilities: pd.DataFrame) -> pd.DataFrame:
+    """The facilities that take something."""
+    return facilities[facilities["takes"].notna()]
+
+
+def _given_currency(book: Book, facilities: pd.DataFrame) -> list[str]:
+    currency = dict(zip(book.assets["asset_id"], book.assets["currency"], strict=True))
+    return [currency[asset] for asset in facilities["gives"]]
+
+
+def _capacities(book: Book, facilities: pd.DataFrame) -> list[Fraction]:
+    """The most each facility can produce, in base currency."""
+    currencies = _given_currency(book, facilities)
+    return [exact(c) * exact(book.rates[k]) for c, k in zip(facilities["capacity"], currencies, strict=True)]
+
+
+def _sources(book: Book, assets: Assets, facilities: pd.DataFrame, uses: Uses) -> Sources:
     holdings = book.holdings.sort_values("holding_id", ignore_index=True)
-    as_of = pd.Timestamp(book.settings.as_of).value
+    as_of = _as_of(book)
     ready = np.where(holdings["ready_at"].isna(), as_of, _nanoseconds(holdings["ready_at"]))
-    settle = np.rint(_figures(holdings["settle_hours"]) * NANOSECONDS_PER_HOUR).astype(np.int64)
+    given = positions(assets.ids, facilities["gives"])
+    capacity = _capacities(book, facilities)
+    # What is paid once weighs like a yearly rate over the days that a posting is expected to stay.
+    once = book.settings.day_count / book.settings.horizon_days
+    taker = {identifier: uses.asking + k for k, identifier in enumerate(_takers(facilities)["facility_id"])}
     return Sources(
-        ids=holdings["holding_id"].tolist(),
-        asset=positions(assets.ids, holdings["asset_id"]),
-        quantity=_figures(holdings["quantity"]),
-        deliverable_at=np.maximum(ready, as_of) + settle,
-        cost_bps=_figures(holdings["cost_bps"]),
+        ids=[*holdings["holding_id"], *facilities["facility_id"]],
+        asset=np.concatenate([positions(assets.ids, holdings["asset_id"]), given]),
+        quantity=np.concatenate(
+            [_figures(holdings["quantity"]), np.array([float(c) for c in capacity]) / assets.unit_value[given]]
+        ),
+        capacity=[*([None] * len(holdings)), *capacity],
+        deliverable_at=np.concatenate(
+            [np.maximum(ready, as_of) + _hours(holdings["settle_hours"]), as_of + _hours(facilities["access_hours"])]
+        ),
+        cost_bps=np.concatenate(
+            [
+                _figures(holdings["cost_bps"]),
+                _figures(facilities["cost_bps"]) + _figures(facilities["one_off_bps"]) * once,
+            ]
+        ),
+        funded_by=np.array(
+            [*([-1] * len(holdings)), *(taker.get(k, -1) for k in facilities["facility_id"])], dtype=np.int64
+        ),
     )
 
 
-def _uses(book: Book, calls: pd.DataFrame, agreements: Agreements) -> Uses:
+def _uses(
+    book: Book, calls: pd.DataFrame, reserves: pd.DataFrame, facilities: pd.DataFrame, agreements: Agreements
+) -> Uses:
     agreement = positions(agreements.ids, calls["agreement_id"])
     rates = {currency: exact(rate) for currency, rate in book.rates.items()}
-    # Calls without a priority are served after every stated one, all alike.
+    takers = _takers(facilities)
+    # Calls without a priority are served after every stated one, all alike; reserves after all calls.
     _, rank = np.unique(_figures(calls["priority"].fillna(np.inf)), return_inverse=True)
+    asked = [(a, c) for frame in (calls, reserves) for a, c in zip(frame["amount"], frame["currency"], strict=True)]
+    nothing_more = len(reserves) + len(takers)
     return Uses(
-        ids=calls["call_id"].tolist(),
-        agreement=agreement,
+        ids=[*calls["call_id"], *reserves["reserve_id"], *takers["facility_id"]],
+        kind=np.repeat([Kind.CALL, Kind.RESERVE, Kind.FACILITY], [len(calls), len(reserves), len(takers)]).astype(
+            np.int8
+        ),
+        agreement=np.concatenate([agreement, np.full(nothing_more, -1)]),
         schedule=[
-            own if own is not None else agreements.schedule[a]
-            for own, a in zip(calls["schedule"].tolist(), agreement.tolist(), strict=True)
+            *(
+                own if own is not None else agreements.schedule[a]
+                for own, a in zip(calls["schedule"].tolist(), agreement.tolist(), strict=True)
+            ),
+            *reserves["schedule"],
+            *takers["takes"],
         ],
-        required=[exact(a) * rates[c] for a, c in zip(calls["amount"], calls["currency"], strict=True)],
-        priority=rank.astype(np.int64),
-        min_line=[exact(agreements.min_line_value[a]) * rates[agreements.currency[a]] for a in agreement.tolist()],
+        required=[*(exact(a) * rates[c] for a, c in asked), *_capacities(book, takers)],
+        priority=np.concatenate([rank, np.full(len(reserves), rank.max(initial=-1) + 1)]).astype(np.int64),
+        min_line=[
+            *(exact(agreements.min_line_value[a]) * rates[agreements.currency[a]] for a in agreement.tolist()),
+            *([Fraction(0)] * nothing_more),
+        ],
+    )
+
+
+def _terms(
+    book: Book, calls: pd.DataFrame, reserves: pd.DataFrame, facilities: pd.DataFrame, agreements: Agreements
+) -> Terms:
+    agreement = positions(agreements.ids, calls["agreement_id"]).tolist()
+    as_of = pd.Timestamp(book.settings.as_of)
+    as_of_date = pd.Timestamp(book.settings.as_of.date())
+    takers = _takers(facilities)
+    access = _hours(takers["access_hours"])
+    ready = [(as_of + pd.Timedelta(hours=h)).tz_localize(None).normalize().value for h in takers["access_hours"]]
+    nobody: list[tuple[str | None, ...]] = [()] * len(reserves)
+    return Terms(
+        currency=[
+            *(agreements.currency[a] for a in agreement),
+            *reserves["currency"],
+            *_given_currency(book, takers),
+        ],
+        margin_type=[*calls["margin_type"], *([None] * (len(reserves) + len(takers)))],
+        family=[
+            *((agreements.counterparty[a], agreements.counterparty_parent[a]) for a in agreement),
+            *nobody,
+            *((name,) for name in takers["counterparty"]),
+        ],
+        open_ended=np.concatenate(
+            [calls["due"].isna().to_numpy(dtype=bool), np.ones(len(reserves), bool), np.zeros(len(takers), bool)]
+        ),
+        due=np.concatenate([_nanoseconds(calls["due"]), np.zeros(len(reserves), np.int64), _as_of(book) + access]),
+        last_day=np.concatenate(
+            [
+                _nanoseconds(calls["due_date"].fillna(as_of_date)),
+                np.full(len(reserves), as_of_date.value),
+                np.array(ready, dtype=np.int64),
+            ]
+        ),
     )
 
 

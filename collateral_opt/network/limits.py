@@ -1,7 +1,7 @@
 """The limits of the schedules in force at each agreement, as blocks of edges, groups and caps.
 
-A limit binds all lines delivered under calls that its schedule governs; what is posted already counts under the
-agreement's own schedule.
+A limit of any schedule in force at an agreement binds all that is delivered there, over all its calls together, with
+what is posted already. What is posted is valued under the agreement's own schedule.
 """
 
 from __future__ import annotations
@@ -35,49 +35,74 @@ class Posted:
 
 @dataclass(frozen=True)
 class Place:
-    """One schedule in force at one agreement: the edges it governs, what lies there, and what the calls require."""
+    """One schedule in force at one agreement, facility or reserve.
 
-    agreement: int
+    ``governed`` are all uses there, ``scope`` the edges into them, ``posted`` what lies there, ``requirement`` what its
+    limits call so: the calls and the value of what lies there, a facility's capacity, a reserve's amount.
+    """
+
+    name: str
     schedule: str
+    currency: str
     prefix: str
+    governed: Ints
     scope: Ints
     posted: Posted
     requirement: Fraction
 
 
 def limit_blocks(facts: Facts, edges: Edges) -> tuple[LimitBlock, ...]:
-    """Every cap of every limit, agreement by agreement, schedule by schedule."""
+    """Every cap of every limit, place by place."""
     return tuple(
         block
-        for place in _places(facts, edges)
-        for limit in facts.eligibility.limits(place.schedule, facts.agreements.currency[place.agreement])
+        for place in (*_agreements(facts, edges), *_others(facts, edges))
+        for limit in facts.eligibility.limits(place.schedule, place.currency)
         for block in _blocks(facts, edges, place, limit)
     )
 
 
-def _places(facts: Facts, edges: Edges) -> Iterator[Place]:
+def _scope(edges: Edges, uses: Ints) -> Ints:
+    """The edges into ``uses``; edges stand use by use."""
+    first, last = np.searchsorted(edges.use, uses), np.searchsorted(edges.use, uses, side="right")
+    return np.concatenate([np.zeros(0, dtype=np.int64), *map(np.arange, first, last)])
+
+
+def _agreements(facts: Facts, edges: Edges) -> Iterator[Place]:
+    """Each schedule in force at each agreement, over all its calls together: its own, and those that calls name."""
     agreements, uses = facts.agreements, facts.uses
     schedules = np.array(uses.schedule, dtype=object)
-    first_edge = np.searchsorted(edges.use, np.arange(len(uses) + 1))
     posted_at = facts.book.posted.groupby("agreement_id", sort=False).indices
     for agreement, (identifier, own) in enumerate(zip(agreements.ids, agreements.schedule, strict=True)):
         mine = np.flatnonzero(uses.agreement == agreement)
-        for schedule in sorted({own, *schedules[mine]}):
-            governed = mine[schedules[mine] == schedule].tolist()
-            lying = Posted()
-            if schedule == own and identifier in posted_at:
-                lying = _posted(facts, agreement, np.asarray(posted_at[identifier]))
-            if not governed and not lying.asset:
-                continue
-            scope = [np.arange(first_edge[j], first_edge[j + 1]) for j in governed]
+        lying = _posted(facts, agreement, np.asarray(posted_at[identifier])) if identifier in posted_at else Posted()
+        for schedule in sorted(set(schedules[mine]) or {own}):
             yield Place(
-                agreement=agreement,
+                name=identifier,
                 schedule=schedule,
+                currency=agreements.currency[agreement],
                 prefix="" if schedule == own else f"{schedule}: ",
-                scope=np.concatenate([np.zeros(0, dtype=np.int64), *scope]),
+                governed=mine,
+                scope=_scope(edges, mine),
                 posted=lying,
-                requirement=sum((uses.required[j] for j in governed), sum(lying.value_after_haircut, Fraction(0))),
+                requirement=sum((uses.required[j] for j in mine.tolist()), sum(lying.value_after_haircut, Fraction(0))),
             )
+
+
+def _others(facts: Facts, edges: Edges) -> Iterator[Place]:
+    """Reserves and facilities: one schedule each, and nothing lies there yet."""
+    uses = facts.uses
+    for use in range(uses.calls, len(uses)):
+        governed = np.array([use], dtype=np.int64)
+        yield Place(
+            name=uses.ids[use],
+            schedule=uses.schedule[use],
+            currency=facts.terms.currency[use],
+            prefix="",
+            governed=governed,
+            scope=_scope(edges, governed),
+            posted=Posted(),
+            requirement=uses.required[use],
+        )
 
 
 def _posted(facts: Facts, agreement: int, rows: Ints) -> Posted:
@@ -86,7 +111,7 @@ def _posted(facts: Facts, agreement: int, rows: Ints) -> Posted:
     schedule, currency = agreements.schedule[agreement], agreements.currency[agreement]
     margin_type = facts.eligibility.posted_margin_types.get(agreements.ids[agreement])
     matched = facts.eligibility.match(schedule, currency, margin_type)
-    counts = matched.eligible & ~facts.wrong_way(agreement, schedule)
+    counts = matched.eligible & ~facts.wrong_way(facts.family_of(agreement), schedule)
     at = {identifier: i for i, identifier in enumerate(facts.assets.ids)}
     found = Posted()
     lines = facts.book.posted.iloc[rows]
@@ -120,8 +145,8 @@ def _blocks(facts: Facts, edges: Edges, place: Place, limit: LimitMatch) -> Iter
     for cap in limit.caps:
         rule = _cap(facts, cap, limit, touched, place.requirement)
         yield LimitBlock(
-            agreement=place.agreement,
-            schedule=place.schedule,
+            place=place.name,
+            governed=place.governed,
             label=place.prefix + limit.label,
             measure=limit.measure,
             groups=[limit.groups[g] for g in touched.tolist()],

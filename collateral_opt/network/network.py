@@ -8,7 +8,7 @@ matters. Flow on an edge is market value in base currency.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from fractions import Fraction
 from functools import cached_property
@@ -24,42 +24,71 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 
+class Kind(IntEnum):
+    """What a use is, in the order in which uses stand."""
+
+    CALL = 0
+    RESERVE = 1
+    FACILITY = 2
+
+
 @dataclass(frozen=True)
 class Sources:
-    """What can be handed over: one holding each.
+    """What can be handed over: holdings, then what each facility produces.
 
-    ``asset`` is a position in the book's assets; ``quantity`` is in units; ``deliverable_at`` is when it can have
-    arrived, in nanoseconds of UTC; ``cost_bps`` what the firm gives up a year by letting it go.
+    ``asset`` is a position in the network's assets; ``quantity`` is in units (of a facility: what its capacity buys,
+    and ``capacity`` the exact market value of that, None for a holding); ``deliverable_at`` is when it can have
+    arrived, in nanoseconds of UTC; ``cost_bps`` what a year of letting it go costs (of a facility: of producing it).
+    ``funded_by`` is the use that takes what a facility is given, -1 for holdings and for facilities that take nothing.
     """
 
     ids: Sequence[str]
     asset: Ints
     quantity: Floats
+    capacity: Sequence[Fraction | None]
     deliverable_at: Ints
     cost_bps: Floats
+    funded_by: Ints
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @cached_property
+    def is_facility(self) -> Bools:
+        return np.array([c is not None for c in self.capacity], dtype=bool)
 
 
 @dataclass(frozen=True)
 class Uses:
-    """What takes collateral: one margin call each.
+    """What takes collateral: margin calls, then reserves, then the facilities that take something.
 
-    ``required`` and ``min_line`` (the least market value of a line there) are in base currency, exact. ``priority``
-    is a rank: 0 is served first. ``schedule`` is the one in force (the call's own, else its agreement's),
-    ``agreement`` a position in the book's agreements.
+    ``required`` and ``min_line`` (the least market value of a line there) are in base currency, exact; what a
+    facility requires is what it produces, and its ``required`` its capacity, which its limits speak of. ``priority``
+    is a rank of calls and reserves: 0 is served first, reserves come last. ``schedule`` is the one in force there.
     """
 
     ids: Sequence[str]
+    kind: NDArray[np.int8]
     agreement: Ints
+    """A position in the book's agreements; -1 for reserves and facilities."""
     schedule: Sequence[str]
     required: Sequence[Fraction]
     priority: Ints
+    """Of the uses that ask, in their order."""
     min_line: Sequence[Fraction]
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @cached_property
+    def calls(self) -> int:
+        """How many calls there are: the first uses."""
+        return int(np.count_nonzero(self.kind == Kind.CALL))
+
+    @cached_property
+    def asking(self) -> int:
+        """How many uses ask for an amount: calls and reserves."""
+        return int(np.count_nonzero(self.kind != Kind.FACILITY))
 
     @property
     def ranks(self) -> int:
@@ -114,6 +143,10 @@ class Reach(Protocol):
 
     def barriers(self, use: int) -> NDArray[np.int8]:
         """The :class:`Barrier` before each source, for one use."""
+        ...
+
+    def undecided(self, use: int) -> Bools:
+        """Sources that are not eligible there only because a fact is missing."""
         ...
 
 
@@ -177,16 +210,16 @@ class Cap:
 
 @dataclass(frozen=True)
 class LimitBlock:
-    """One cap of one limit at one agreement, under one schedule in force there.
+    """One cap of one limit at one place (an agreement, a facility, a reserve), under one schedule in force there.
 
-    ``edge``/``group``: the edges that count and the group of each; ``scope``: every edge that the schedule governs
-    at the agreement. ``posted``: what lies there already, per group, in the limit's measure; ``posted_total`` over
-    all groups and what no group counts. ``shut`` marks groups that what is posted already puts over their cap:
-    they take nothing more.
+    ``governed`` are the uses there, ``scope`` every edge into them; ``edge``/``group``: the edges
+    that count and the group of each. ``posted``: what lies there already, per group, in the limit's measure;
+    ``posted_total`` over all groups and what no group counts. ``shut`` marks groups that what is posted already puts
+    over their cap: they take nothing more.
     """
 
-    agreement: int
-    schedule: str
+    place: str
+    governed: Ints
     label: str
     measure: str
     groups: Sequence[str]
@@ -205,6 +238,7 @@ class Network:
 
     assets: Assets
     agreement_ids: Sequence[str]
+    facility_ids: Sequence[str]
     sources: Sources
     uses: Uses
     edges: Edges
@@ -221,6 +255,28 @@ class Network:
     def lot_value(self) -> Floats:
         """Market value of one lot on each edge."""
         return (self.assets.unit_value * self.assets.lot)[self.edge_asset]
+
+    def roads(self) -> tuple[Network, ...]:
+        """This network, and before it the one in which shares of what is posted may be cured by posting more.
+
+        A group that what is posted puts over its share takes nothing more, unless enough of the rest is delivered
+        beside it. Either the share holds after the run or the group takes nothing: two programs, one of which may
+        have no answer.
+        """
+        if not any(block.cap.of == "posted" and bool(block.shut.any()) for block in self.limits):
+            return (self,)
+        cured = [replace(b, shut=np.zeros_like(b.shut)) if b.cap.of == "posted" else b for b in self.limits]
+        return replace(self, limits=cured), self
+
+    @cached_property
+    def held(self) -> Floats:
+        """Market value of all there is of each source."""
+        return self.sources.quantity * self.assets.unit_value[self.sources.asset]
+
+    @cached_property
+    def into_reserve(self) -> Bools:
+        """Per edge: what it carries is counted, and stays at home."""
+        return np.asarray(self.uses.kind[self.edges.use] == Kind.RESERVE)
 
     @cached_property
     def least_value(self) -> Floats:
@@ -263,6 +319,21 @@ class View:
     @cached_property
     def unit_value(self) -> Array:
         return self.network.assets.unit_values(self.network.edge_asset[self.edge], self.arithmetic)
+
+    @cached_property
+    def into_reserve(self) -> Bools:
+        return self.network.into_reserve[self.edge]
+
+    def available(self, sources: Ints) -> Array:
+        """Market value of all there is of each of ``sources``."""
+        known = self.network.sources
+        available = self.arithmetic.zeros(len(sources))
+        facility = known.is_facility[sources]
+        held = sources[~facility]
+        units = self.arithmetic.array(known.quantity[held])
+        available[~facility] = units * self.network.assets.unit_values(known.asset[held], self.arithmetic)
+        available[facility] = [self.arithmetic.number(known.capacity[i] or 0.0) for i in sources[facility].tolist()]
+        return available
 
     def columns_of(self, edges: Ints) -> tuple[Ints, Ints]:
         """The columns of those of ``edges`` that are in this view, and their positions in ``edges``."""

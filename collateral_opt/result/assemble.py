@@ -11,28 +11,24 @@ import numpy as np
 import pandas as pd
 
 from collateral_opt.book import Book
-from collateral_opt.model.constraints import weight
 from collateral_opt.network.exact import FLOAT, exact
-from collateral_opt.network.network import Floats, LimitBlock, Network, View
+from collateral_opt.network.network import Floats, View
+from collateral_opt.result.answer import Answer
+from collateral_opt.result.measure import measured
 from collateral_opt.result.reasons import reason_for_shortfall
 from collateral_opt.result.result import COLUMNS, Result
-from collateral_opt.solve.ledger import Ledger
-from collateral_opt.solve.passes import Flows
-
-Duals = Mapping[tuple[str, ...], float]
 
 
-def assemble(book: Book, network: Network, flows: Flows, ledger: Ledger, summary: Mapping[str, Any]) -> Result:
-    """The tables of the answer on ``ledger``, priced with the duals of ``flows``."""
-    duals = dict(zip(flows.program.rows.labels, flows.row_dual.tolist(), strict=True))
+def assemble(book: Book, answer: Answer, summary: Mapping[str, Any]) -> Result:
+    """The tables of ``answer``."""
     return Result(
         book=book,
-        allocation=_allocation(network, ledger),
-        financing=_empty("financing"),
-        calls=_calls(network, ledger, duals),
-        inventory=_inventory(network, ledger, duals),
-        reserves=_empty("reserves"),
-        limits=_limits(network, ledger, duals),
+        allocation=_allocation(answer),
+        financing=_financing(answer),
+        calls=_calls(answer),
+        inventory=_inventory(answer),
+        reserves=_reserves(answer),
+        limits=_limits(answer),
         summary=dict(summary),
     )
 
@@ -56,50 +52,68 @@ def _frame(table: str, rows: list[tuple[Any, ...]]) -> pd.DataFrame:
     )
 
 
-def _empty(table: str) -> pd.DataFrame:
-    return _frame(table, [])
-
-
-def _lines(ledger: Ledger) -> list[int]:
-    """Edges of the ledger that carry lots, in the order of call and holding."""
-    return [k for k, lots in enumerate(ledger.lots) if lots]
-
-
-def _quantity(network: Network, ledger: Ledger, k: int) -> Fraction:
-    return ledger.lots[k] * exact(network.assets.lot[network.edge_asset[ledger.edge[k]]])
-
-
-def _allocation(network: Network, ledger: Ledger) -> pd.DataFrame:
-    edges, uses, sources = network.edges, network.uses, network.sources
+def _allocation(answer: Answer) -> pd.DataFrame:
+    network, uses, sources = answer.network, answer.network.uses, answer.network.sources
     rows: list[tuple[Any, ...]] = []
-    for k in _lines(ledger):
-        e = int(ledger.edge[k])
-        i, j = int(edges.source[e]), int(edges.use[e])
-        factor = edges.factors[edges.factor_code[e]]
-        market_value = ledger.lots[k] * ledger.lot_value[k]
-        cost = market_value * exact(edges.cost_bps[e]) / 10_000 * network.horizon_years
+    for line in answer.lines:
+        if line.use >= uses.calls:
+            continue
+        source, is_facility = sources.ids[line.source], sources.is_facility[line.source]
         rows.append(
             (
-                uses.ids[j],
-                network.agreement_ids[uses.agreement[j]],
-                sources.ids[i],
-                None,
-                network.assets.ids[sources.asset[i]],
+                uses.ids[line.use],
+                network.agreement_ids[uses.agreement[line.use]],
+                None if is_facility else source,
+                source if is_facility else None,
+                network.assets.ids[line.asset],
                 "deliver",
-                float(_quantity(network, ledger, k)),
-                cents(market_value),
-                float(1 - factor),
-                cents(market_value * factor),
-                cents(cost),
+                float(line.quantity),
+                cents(line.market_value),
+                float(1 - line.factor),
+                cents(line.collateral_value),
+                cents(line.cost),
             )
         )
     return _frame("allocation", rows)
 
 
-def _calls(network: Network, ledger: Ledger, duals: Duals) -> pd.DataFrame:
-    marginal = _marginal_costs(network, duals)
+def _financing(answer: Answer) -> pd.DataFrame:
+    """What each facility was given, with its own cost split by what each part brings; a line of its own where none."""
+    network, sources = answer.network, answer.network.sources
     rows: list[tuple[Any, ...]] = []
-    for j, identifier in enumerate(network.uses.ids):
+    for facility in np.flatnonzero(sources.is_facility).tolist():
+        produced, cost = answer.produced(facility), answer.production_cost(facility)
+        given = [line for line in answer.lines if line.use == sources.funded_by[facility]]
+        total = sum((line.collateral_value for line in given), Fraction(0))
+        name = sources.ids[facility]
+        for line in given:
+            is_facility = sources.is_facility[line.source]
+            rows.append(
+                (
+                    name,
+                    None if is_facility else sources.ids[line.source],
+                    sources.ids[line.source] if is_facility else None,
+                    network.assets.ids[line.asset],
+                    float(line.quantity),
+                    cents(line.market_value),
+                    float(1 - line.factor),
+                    cents(line.collateral_value),
+                    cents(line.cost + cost * line.collateral_value / total),
+                )
+            )
+        if produced and not given:
+            asset = int(sources.asset[facility])
+            quantity = float(produced / network.assets.exact_unit_value(asset))
+            value = cents(produced)
+            rows.append((name, None, None, network.assets.ids[asset], quantity, value, 0.0, value, cents(cost)))
+    return _frame("financing", rows)
+
+
+def _calls(answer: Answer) -> pd.DataFrame:
+    network, ledger = answer.network, answer.ledger
+    marginal = _marginal_costs(answer)
+    rows: list[tuple[Any, ...]] = []
+    for j, identifier in enumerate(network.uses.ids[: network.uses.calls]):
         required = network.uses.required[j]
         covered = required - Fraction(ledger.missing[j], ledger.unit[j])
         shortfall = max(Fraction(0), required - covered)
@@ -108,7 +122,7 @@ def _calls(network: Network, ledger: Ledger, duals: Duals) -> pd.DataFrame:
                 identifier,
                 cents(required),
                 cents(covered),
-                max(cents(shortfall), 0.01) if shortfall else 0.0,  # a shortfall is never shown as none
+                _shown(shortfall),
                 cents(max(Fraction(0), covered - required)),
                 np.nan if shortfall else marginal[j] + 0.0,
                 reason_for_shortfall(network, ledger, j) if shortfall else None,
@@ -117,34 +131,43 @@ def _calls(network: Network, ledger: Ledger, duals: Duals) -> pd.DataFrame:
     return _frame("calls", rows)
 
 
-def _marginal_costs(network: Network, duals: Duals) -> Floats:
-    """Per call: the dual of its cover, less what the room is worth that it gives to caps on a requirement."""
-    cost = np.array([duals[("cover", identifier)] for identifier in network.uses.ids])
-    for block in network.limits:
-        if block.cap.of == "requirement":
-            agreement = network.agreement_ids[block.agreement]
-            labels = [("limit", agreement, block.label, block.cap.of, group) for group in block.groups]
-            worth = block.cap.share * sum(_worth(duals.get(label, 0.0)) for label in labels)
-            governed = np.array([s == block.schedule for s in network.uses.schedule], dtype=bool)
-            cost[governed & (network.uses.agreement == block.agreement)] -= worth
+def _shown(shortfall: Fraction) -> float:
+    """To the cent, but a shortfall is never shown as none."""
+    return max(cents(shortfall), 0.01) if shortfall else 0.0
+
+
+def _marginal_costs(answer: Answer) -> Floats:
+    """Per call and reserve: the dual of its cover, less what the room is worth that it gives to caps on it."""
+    uses, duals = answer.network.uses, answer.duals
+    cost = np.array([duals[("cover", identifier)] for identifier in uses.ids[: uses.asking]])
+    for block in answer.network.limits:
+        governed = block.governed[block.governed < uses.asking]
+        if block.cap.of == "requirement" and len(governed):
+            labels = [("limit", block.place, block.label, block.cap.of, group) for group in block.groups]
+            cost[governed] -= block.cap.share * sum(_worth(duals.get(label, 0.0)) for label in labels)
     return cost
 
 
-def _inventory(network: Network, ledger: Ledger, duals: Duals) -> pd.DataFrame:
+def _inventory(answer: Answer) -> pd.DataFrame:
+    network, sources = answer.network, answer.network.sources
     used: dict[int, Fraction] = defaultdict(Fraction)
-    for k in _lines(ledger):
-        used[int(network.edges.source[ledger.edge[k]])] += _quantity(network, ledger, k)
+    for line in answer.lines:
+        used[line.source] += line.quantity
+    at_home: dict[str, float] = defaultdict(float)
+    for label, dual in answer.duals.items():
+        if label[0] == "home":
+            at_home[label[1]] += _worth(dual)
     rows: list[tuple[Any, ...]] = []
-    for i, identifier in enumerate(network.sources.ids):
-        quantity = exact(network.sources.quantity[i])
+    for i in np.flatnonzero(~sources.is_facility).tolist():
+        identifier, quantity = sources.ids[i], exact(sources.quantity[i])
         rows.append(
             (
                 identifier,
-                network.assets.ids[network.sources.asset[i]],
+                network.assets.ids[sources.asset[i]],
                 float(quantity),
                 float(used[i]),
                 float(quantity - used[i]),
-                _worth(duals.get(("supply", identifier), 0.0)),
+                _worth(answer.duals.get(("supply", identifier), 0.0)) + at_home[identifier],
             )
         )
     return _frame("inventory", rows)
@@ -155,33 +178,40 @@ def _worth(dual: float) -> float:
     return max(0.0, -dual)
 
 
-def _limits(network: Network, ledger: Ledger, duals: Duals) -> pd.DataFrame:
+def _reserves(answer: Answer) -> pd.DataFrame:
+    uses = answer.network.uses
+    marginal = _marginal_costs(answer)
+    rows: list[tuple[Any, ...]] = []
+    for r, short in enumerate(answer.lacking):
+        j = uses.calls + r
+        required = uses.required[j]
+        rows.append(
+            (
+                uses.ids[j],
+                cents(required),
+                cents(required - short),
+                _shown(short),
+                np.nan if short else marginal[j] + 0.0,
+            )
+        )
+    return _frame("reserves", rows)
+
+
+def _limits(answer: Answer) -> pd.DataFrame:
     """Every group of every limit that an eligible edge or a posted asset touches, at its tightest cap."""
+    network = answer.network
     view = View(network, np.arange(len(network.edges)), FLOAT)
-    delivered = np.zeros(len(network.edges))
-    delivered[ledger.edge] = ledger.market_values()
+    flow = answer.counted.copy()
+    flow[answer.ledger.edge] = answer.ledger.market_values()
     tightest: dict[tuple[str, str, str], tuple[float, float, float, float]] = {}
     for block in network.limits:
-        agreement = network.agreement_ids[block.agreement]
-        used, cap = measured(block, view, delivered)
+        used, cap, _ = measured(block, view, flow)
         for g, group in enumerate(block.groups):
-            dual = _worth(duals.get(("limit", agreement, block.label, block.cap.of, group), 0.0))
-            key, row = (agreement, block.label, group), (cap[g] - used[g], used[g], cap[g], dual)
+            dual = _worth(answer.duals.get(("limit", block.place, block.label, block.cap.of, group), 0.0))
+            key, row = (block.place, block.label, group), (cap[g] - used[g], used[g], cap[g], dual)
             known = tightest.get(key)
             if known is not None:
                 row = (*min(known[:3], row[:3]), known[3] + dual)
             tightest[key] = row
     rows = [(*key, cents(used), cents(cap), price) for key, (_, used, cap, price) in sorted(tightest.items())]
     return _frame("limits", rows)
-
-
-def measured(block: LimitBlock, view: View, delivered: Floats) -> tuple[Floats, Floats]:
-    """Per group of ``block``: what counts against the cap after the run, and the cap."""
-    counts = delivered * weight(view, block.measure, np.arange(len(delivered)))
-    posted = np.array([float(p) for p in block.posted])
-    used: Floats = posted + np.bincount(block.group, weights=counts[block.edge], minlength=len(block.groups))
-    if block.cap.of == "posted":
-        total = float(block.posted_total) + float(counts[block.scope].sum())
-        return used, np.full(len(used), block.cap.share * total)
-    groups = np.arange(len(block.groups))
-    return used, np.asarray(block.cap.values(block.measure, groups, view.network.assets, FLOAT), dtype=np.float64)

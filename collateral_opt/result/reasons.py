@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from collateral_opt.network.network import Barrier, Network
+from collateral_opt.network.exact import FLOAT
+from collateral_opt.network.network import Barrier, Bools, Network, View
+from collateral_opt.result.measure import measured
 from collateral_opt.solve.ledger import Ledger
 
 _WORDS = {
@@ -12,41 +14,53 @@ _WORDS = {
     Barrier.WRONG_WAY: "wrong-way",
     Barrier.MATURES: "maturing before it is due",
     Barrier.LATE: "too late",
-    Barrier.NOTHING_HELD: "of nothing",
+    Barrier.NOTHING_HELD: "empty",
 }
 
 
 def reason_for_shortfall(network: Network, ledger: Ledger, use: int) -> str:
-    """What stands in the way of call ``use``: nothing reaches it, limits are full, holdings are used up, or lots."""
+    """What stands in the way of call ``use``: nothing reaches it, limits are full, sources are used up, or lots."""
     barriers = network.reach.barriers(use)
-    reaching = int(np.count_nonzero(barriers == Barrier.NONE))
-    refused = ", ".join(
-        f"{count} {_WORDS[barrier]}" for barrier in _WORDS if (count := int(np.count_nonzero(barriers == barrier)))
-    )
-    if not reaching:
-        return f"no holding can be delivered ({refused})" if refused else "there are no holdings"
-    full = _full_limits(network, ledger, use)
-    detail = f"; of the other holdings {refused}" if refused else ""
+    undecided = network.reach.undecided(use) & (barriers == Barrier.INELIGIBLE)
+    refused = {word: int(np.count_nonzero(barriers == barrier)) for barrier, word in _WORDS.items()}
+    refused["not eligible"] -= int(np.count_nonzero(undecided))
+    refused["refused because a fact is missing"] = int(np.count_nonzero(undecided))
+    others = ", ".join(f"{count} {word}" for word, count in refused.items() if count)
+    if not np.any(barriers == Barrier.NONE):
+        return f"nothing can be delivered: of what is held {others}" if others else "nothing is held"
+    idle = _idle(network, ledger, use)
+    full = _full_limits(network, ledger, use, idle)
     if full:
-        return f"limits are full: {', '.join(full)}{detail}"
-    return f"the {reaching} deliverable holdings are used up{detail}"
+        said = f"limits are full: {', '.join(full)}"
+    elif np.any(idle):
+        said = "what is left fits in no whole line, or in none without breaking a share of what is posted"
+    else:
+        said = "what can be delivered is used up"
+    return f"{said}; of the rest {others}" if others else said
 
 
-def _full_limits(network: Network, ledger: Ledger, use: int) -> list[str]:
-    """Limits that hold back a line of the call whose holding still has a lot to give."""
-    drawn = np.zeros(len(network.sources))
-    np.add.at(drawn, network.edges.source[ledger.edge], ledger.market_values())
-    assets, sources = network.assets, network.sources
-    held = sources.quantity * assets.unit_value[sources.asset]
-    lot = assets.lot[sources.asset] * assets.unit_value[sources.asset]
-    spare = held - drawn >= lot * (1 - 1e-9)
-    mine = np.zeros(len(network.edges), dtype=bool)
-    mine[np.flatnonzero(network.edges.use == use)] = True
-    idle = mine & spare[network.edges.source]
-    agreement = network.agreement_ids[network.uses.agreement[use]]
-    found = {
-        f"'{block.label}' at {agreement}"
-        for block in network.limits
-        if block.agreement == network.uses.agreement[use] and bool(np.any(idle[block.edge]))
-    }
+def _idle(network: Network, ledger: Ledger, use: int) -> Bools:
+    """Edges into the call whose source still has the smallest line that may be delivered."""
+    drawn = np.bincount(
+        network.edges.source[ledger.edge], weights=ledger.market_values(), minlength=len(network.sources)
+    )
+    spare = (network.held - drawn)[network.edges.source]
+    return np.asarray((network.edges.use == use) & (spare >= network.lot_value * (1 - 1e-9)))
+
+
+def _full_limits(network: Network, ledger: Ledger, use: int, idle: Bools) -> list[str]:
+    """Limits without room for one more lot of an idle edge."""
+    view = View(network, np.arange(len(network.edges)), FLOAT)
+    flow = np.zeros(len(network.edges))
+    flow[ledger.edge] = ledger.market_values()
+    found: set[str] = set()
+    for block in network.limits:
+        candidates = np.flatnonzero(idle[block.edge])
+        if use not in block.governed or not len(candidates):
+            continue
+        used, cap, counts = measured(block, view, flow)
+        edge, group = block.edge[candidates], block.group[candidates]
+        more = counts[edge] * network.lot_value[edge]
+        if np.any(more > (cap - used)[group] * (1 + 1e-9)):
+            found.add(f"'{block.label}' at {block.place}")
     return sorted(found)

@@ -7,50 +7,54 @@ from fractions import Fraction
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
+
 from collateral_opt.book import Book
-from collateral_opt.network.network import Network
-from collateral_opt.solve.ledger import Ledger
-from collateral_opt.solve.passes import COVERED, Flows
+from collateral_opt.result.answer import Answer
+from collateral_opt.solve.passes import COVERED
 
 PACKAGES = ("collateral-opt", "highspy", "numpy", "pandas", "pulp")
 
 
-def summarise(
-    book: Book, network: Network, flows: Flows, ledger: Ledger, cost_bound: float, solver: str
-) -> dict[str, Any]:
+def summarise(book: Book, answer: Answer, cost_bound: float, solver: str) -> dict[str, Any]:
     """Status, costs, gaps and shortfalls. ``cost_bound`` is in base currency times yearly basis points.
 
     ``gap`` compares the answer in lots with the proven lower bound, ``lp_gap`` the linear program with its own; both
-    are relative to the answer's cost.
+    are relative to the answer's cost. Shortfalls of calls and of reserves are told apart.
     """
-    horizon = float(network.horizon_years) / 10_000
+    network, flows, ledger = answer.network, answer.flows, answer.ledger
     total_cost = float(ledger.cost() / 10_000 * network.horizon_years)
-    lower_bound = cost_bound * horizon
+    lower_bound = cost_bound * float(network.horizon_years) / 10_000
     shortfalls = ledger.shortfalls()
-    total_shortfall = sum(shortfalls, Fraction(0))
+    total_shortfall, reserve_shortfall = sum(shortfalls, Fraction(0)), sum(answer.lacking, Fraction(0))
     gap = relative_gap(total_cost, lower_bound)
+    least = np.where(flows.short > COVERED * network.uses.required_float[: network.uses.asking], flows.short, 0.0)
+    is_short = bool(total_shortfall or reserve_shortfall)
     return {
-        "status": "short" if total_shortfall else "optimal" if gap <= book.settings.mip_gap else "feasible",
+        "status": "short" if is_short else "optimal" if gap <= book.settings.mip_gap else "feasible",
         "total_cost": total_cost,
         "lower_bound": lower_bound,
         "gap": gap,
         "lp_gap": relative_gap(flows.cost, flows.bound),
-        "shortfall_bound": float(flows.short[flows.short > COVERED * network.uses.required_float].sum()),
+        "shortfall_bound": float(least[: network.uses.calls].sum()),
         "total_shortfall": float(total_shortfall),
+        "reserve_shortfall": float(reserve_shortfall),
         "base_currency": book.settings.base_currency,
         "counts": {
-            "holdings": len(network.sources),
-            "calls": len(network.uses),
+            "holdings": int(np.count_nonzero(~network.sources.is_facility)),
+            "calls": network.uses.calls,
             "agreements": len(network.agreement_ids),
-            "eligible_pairs": len(network.edges),
-            "lines": sum(1 for lots in ledger.lots if lots),
+            "facilities": len(network.facility_ids),
+            "reserves": len(answer.lacking),
+            "eligible_pairs": int(np.count_nonzero(network.edges.use < network.uses.calls)),
+            "lines": len(answer.lines),
             "short_calls": sum(1 for s in shortfalls if s),
         },
         "as_of": book.settings.as_of.isoformat(),
         "solver": solver,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "book": book.digest,
-    }  # fmt: skip
+    }
 
 
 def relative_gap(cost: float, bound: float) -> float:

@@ -27,8 +27,8 @@ def exchange_all(ledger: Ledger) -> None:
     """Exchange lots within every covered call until nothing saves money, or every call had its turns."""
     for _ in range(SWEEPS):
         improved = False
-        for j, missing in enumerate(ledger.missing):
-            if missing <= 0:
+        for j in range(ledger.network.uses.calls):
+            if ledger.missing[j] <= 0:
                 turns = 0
                 while turns < TURNS and _turn(ledger, j):
                     turns += 1
@@ -39,7 +39,8 @@ def exchange_all(ledger: Ledger) -> None:
 
 def _turn(ledger: Ledger, j: int) -> bool:
     """Make the best exchange at call ``j`` that holds exactly. Says whether there was one."""
-    edges = ledger.lines_of[j]
+    # Proceeds stay: what they are worth here depends on what funds them elsewhere.
+    edges = [k for k in ledger.lines_of[j] if ledger.funded_by[k] < 0]
     lots = np.array([ledger.lots[k] for k in edges], dtype=np.float64)
     lines = np.flatnonzero(lots > 0)
     if not len(lines):

@@ -17,7 +17,7 @@ from collateral_opt.errors import SolverError
 from collateral_opt.model.constraints import least_line
 from collateral_opt.model.formulation import formulate
 from collateral_opt.model.program import Floats, Program, stack
-from collateral_opt.network.exact import FLOAT
+from collateral_opt.network.exact import FLOAT, exact
 from collateral_opt.network.network import Bools, Ints, Network, View
 from collateral_opt.solve.exchange import exchange_all
 from collateral_opt.solve.ledger import Ledger
@@ -34,13 +34,43 @@ TINY = 600
 """Up to so many edges an integer program looks for the exact optimum; beyond, only where a call is left short."""
 EFFORT = 60_000
 """Most nodes of the integer program times its edges: a count, not a time, so that every machine stops alike."""
+ROUNDS = 4
+"""How often calls and facilities are filled in turn: what a facility could not be given is asked of others."""
+PATIENCE = 16
+"""Rounds of giving back just what breaks a row, before more goes at a time."""
 PLANS = 8
 """How many of the cheapest edges are tried as the main filling of a call."""
 
 
 def make_executable(network: Network, flows: Flows, solver: Solver, mip_gap: float, limits: Limits) -> Ledger:
-    """Whole lots near ``flows``; optimal to ``mip_gap`` where the integer program was needed and finished."""
-    ledger = Ledger(network, _pool(network, flows))
+    """Whole lots near ``flows``; optimal to ``mip_gap`` where the integer program was needed and finished.
+
+    What reserves count is set aside. Calls come first: where that leaves one shorter than it need be, nothing is.
+    """
+    set_aside = _set_aside(network, flows)
+    ledger = _settled(network, flows, solver, mip_gap, limits, set_aside)
+    if set_aside and _is_shorter(ledger, flows):
+        return _settled(network, flows, solver, mip_gap, limits, {})
+    return ledger
+
+
+def _set_aside(network: Network, flows: Flows) -> dict[int, Fraction]:
+    """Market value per source that some reserve counts: the most that any one of them does."""
+    counted = np.flatnonzero(network.into_reserve & (flows.x > 0))
+    most = np.zeros(len(network.sources))
+    np.maximum.at(most, network.edges.source[counted], flows.x[counted])
+    return {i: exact(most[i]) for i in np.flatnonzero(most).tolist()}
+
+
+def _settled(
+    network: Network,
+    flows: Flows,
+    solver: Solver,
+    mip_gap: float,
+    limits: Limits,
+    set_aside: dict[int, Fraction],
+) -> Ledger:
+    ledger = Ledger(network, _pool(network, flows), set_aside)
     price = _prices(network, flows)[ledger.edge]
     place(ledger, flows.x[ledger.edge], price)
     if not _close_enough(ledger, flows, mip_gap):
@@ -48,22 +78,20 @@ def make_executable(network: Network, flows: Flows, solver: Solver, mip_gap: flo
     if _is_shorter(ledger, flows) or (len(ledger.edge) <= TINY and not _close_enough(ledger, flows, mip_gap)):
         nodes = EFFORT // (len(ledger.edge) + 1)
         polish(ledger, price, solver, replace(limits, mip_gap=mip_gap / 10, mip_nodes=nodes))
-    for j in range(len(ledger.missing)):
-        forgo_excess(ledger, j, price)
     return ledger
 
 
 def _pool(network: Network, flows: Flows) -> Ints:
     """The edges in use and, per call, those nearest to being used; of holdings with something left, as many again."""
     edges, sources = network.edges, network.sources
-    if len(edges) <= SMALL:
-        return np.arange(len(edges))
-    held = sources.quantity * network.assets.unit_value[sources.asset]
-    drawn = np.bincount(edges.source, weights=flows.x, minlength=len(sources))
-    spare = (held - drawn)[edges.source] >= network.lot_value
+    leaving = ~network.into_reserve
+    if np.count_nonzero(leaving) <= SMALL:
+        return np.flatnonzero(leaving)
+    drawn = np.bincount(edges.source, weights=np.where(leaving, flows.x, 0.0), minlength=len(sources))
+    spare = leaving & ((network.held - drawn)[edges.source] >= network.lot_value)
     per_cover = flows.reduced_cost / edges.factor
-    near = [_nearest(edges.use, per_cover, np.flatnonzero(kind)) for kind in (np.full(len(spare), True), spare)]
-    return np.unique(np.concatenate([*near, np.flatnonzero(flows.x > 0)]))
+    near = [_nearest(edges.use, per_cover, np.flatnonzero(kind)) for kind in (leaving, spare)]
+    return np.unique(np.concatenate([*near, np.flatnonzero(leaving & (flows.x > 0))]))
 
 
 def _nearest(use: Ints, price: Floats, among: Ints) -> Ints:
@@ -76,7 +104,11 @@ def _nearest(use: Ints, price: Floats, among: Ints) -> Ints:
 
 def _prices(network: Network, flows: Flows) -> Floats:
     """Per edge: basis points a year for one unit of cover, with what the supply and limits it takes are worth."""
-    marginal = flows.row_dual[: len(network.uses)][network.edges.use]
+    uses = network.uses
+    duals = dict(zip(flows.program.rows.labels, flows.row_dual.tolist(), strict=True))
+    worth = [duals[("cover", name)] for name in uses.ids[: uses.asking]]
+    worth += [-duals[("conversion", name)] for name in uses.ids[uses.asking :]]
+    marginal = np.array(worth, dtype=np.float64)[network.edges.use]
     return np.maximum(flows.reduced_cost / network.edges.factor + marginal, 0.0)
 
 
@@ -88,9 +120,10 @@ def _close_enough(ledger: Ledger, flows: Flows, mip_gap: float) -> bool:
 
 def _is_shorter(ledger: Ledger, flows: Flows) -> bool:
     """Some priority is left shorter than the linear program leaves it."""
-    uses = ledger.network.uses
-    least = np.bincount(uses.priority, weights=flows.short, minlength=uses.ranks)
-    size = np.bincount(uses.priority, weights=uses.required_float, minlength=uses.ranks)
+    uses, calls = ledger.network.uses, ledger.network.uses.calls
+    priority = uses.priority[:calls]
+    least = np.bincount(priority, weights=flows.short[:calls])
+    size = np.bincount(priority, weights=uses.required_float[:calls])
     short = np.array([float(s) for s in ledger.shortfalls_by_rank()])
     return bool(np.any(short > least + 1e-8 * size + 1e-9))
 
@@ -101,24 +134,54 @@ def place(ledger: Ledger, target: Floats, price: Floats) -> None:
         wanted = int(x / float(value) + 1e-7)
         ledger.add(k, (wanted if wanted >= ledger.least[k] else 0) - ledger.lots[k])
     give_back(ledger, price)
-    order = sorted(range(len(ledger.missing)), key=lambda j: (ledger.network.uses.priority[j], j))
-    for _ in range(3):
+    order = turns(ledger)
+    for _ in range(ROUNDS):
         for j in order:
             fill(ledger, j, price)
+        unfund(ledger, price)
         if not any([trim(ledger, j, price) for j in order]):
             break
 
 
+def turns(ledger: Ledger) -> list[int]:
+    """The uses in the order in which they are filled: calls by priority, then facilities from the last to the first.
+
+    A facility is funded after what spends it, and proceeds come only from facilities that give earlier.
+    """
+    network = ledger.network
+    calls = sorted(range(network.uses.calls), key=lambda j: (network.uses.priority[j], j))
+    gives_at = {int(j): int(t) for j, t in zip(network.sources.funded_by, network.sources.deliverable_at, strict=True)}
+    facilities = sorted(range(network.uses.asking, len(network.uses)), key=lambda j: (-gives_at[j], j))
+    return calls + facilities
+
+
+def unfund(ledger: Ledger, price: Floats) -> None:
+    """Spend less of each facility that could not be given enough, dearest lines first, from the first to the last."""
+    for j in reversed(turns(ledger)[ledger.network.uses.calls :]):
+        spent = [k for k, funding in enumerate(ledger.funded_by) if funding == j and ledger.lots[k]]
+        for k in sorted(spent, key=lambda k: (-price[k], -k)):
+            if ledger.missing[j] <= 0:
+                break
+            count = min(ledger.lots[k], -(-ledger.missing[j] // ledger.drain[k]))
+            ledger.add(k, -(count if ledger.lots[k] - count >= ledger.least[k] else ledger.lots[k]))
+
+
 def give_back(ledger: Ledger, price: Floats) -> None:
-    """Take lots off the dearest lines of each row that rounding broke, until every row holds."""
+    """Take lots off the dearest lines of each row that rounding broke, until every row holds.
+
+    Shares of what is posted can break one another in turn by a lot at a time; so what goes grows after a while.
+    """
+    rounds = 0
     while broken := ledger.broken_rows():
+        rounds += 1
+        much = 2 ** max(0, rounds - PATIENCE)
         for row in broken:
             lines = sorted(ledger.lines_in(row), key=lambda line: (-price[line[0]], -line[0]))
             for k, a in lines:
                 over = -ledger.slack[row]
                 if over <= 0:
                     break
-                count = min(ledger.lots[k], -(-over // a))
+                count = min(ledger.lots[k], much * -(-over // a))
                 ledger.add(k, -(count if ledger.lots[k] - count >= ledger.least[k] else ledger.lots[k]))
 
 
@@ -190,35 +253,8 @@ def trim(ledger: Ledger, j: int, price: Floats) -> bool:
 def refit(ledger: Ledger, price: Floats) -> None:
     """Exchange lots within the calls, then take off what that left too much."""
     exchange_all(ledger)
-    for j in range(len(ledger.missing)):
+    for j in turns(ledger):
         trim(ledger, j, price)
-
-
-def forgo_excess(ledger: Ledger, j: int, price: Floats) -> None:
-    """Give up lines that call ``j`` could do without, but that a share of what is posted does not let go alone.
-
-    Such a share can hold a small line in place because it makes room for a large one. The excess is not ours to
-    post, so the line goes, and the lines that it made room for shrink, even if that leaves the call short.
-    """
-    while idle := _idle_lines(ledger, j):
-        k = idle[0]
-        count = min(-ledger.missing[j] // ledger.value[k], ledger.lots[k])
-        ledger.add(k, -(count if ledger.lots[k] - count >= ledger.least[k] else ledger.lots[k]))
-        give_back(ledger, price)
-    if ledger.missing[j] > 0:
-        before = ledger.snapshot()
-        fill(ledger, j, price)
-        trim(ledger, j, price)
-        if _idle_lines(ledger, j):
-            ledger.restore(before)
-
-
-def _idle_lines(ledger: Ledger, j: int) -> list[int]:
-    """Lines of call ``j`` that could shrink, and it would still be covered; those of the largest lots first."""
-    excess = -ledger.missing[j]
-    lines = [k for k in ledger.lines_of[j] if ledger.lots[k]]
-    spare = {k: ledger.value[k] * (ledger.lots[k] if ledger.lots[k] <= ledger.least[k] else 1) for k in lines}
-    return sorted((k for k in lines if spare[k] <= excess), key=lambda k: (-ledger.value[k], k))
 
 
 def polish(ledger: Ledger, price: Floats, solver: Solver, limits: Limits) -> None:
@@ -228,7 +264,8 @@ def polish(ledger: Ledger, price: Floats, solver: Solver, limits: Limits) -> Non
     before, rank_before = ledger.snapshot(), _standing(ledger)
     try:
         passes = Passes(network, program, view, solver, limits)
-        passes.start_from(ledger.market_values(), np.array([float(s) for s in ledger.shortfalls()]))
+        short = np.array([float(s) for s in ledger.shortfalls()])
+        passes.start_from(ledger.market_values(), np.pad(short, (0, network.uses.asking - len(short))))
         solution = passes.in_order()
     except SolverError:
         return
@@ -250,21 +287,23 @@ def in_lots(network: Network, view: View, program: Program) -> Program:
 
     A lot worth more than its call counts as the call: one is enough either way, and the figures stay near one.
     """
-    edges = len(view.edge)
+    edges, calls = len(view.edge), network.uses.calls
     required = network.uses.required_float
-    lot_value = network.lot_value[view.edge]
-    lot_cover = np.minimum(lot_value * network.edges.factor[view.edge], required[view.use])
+    lot_value, least = network.lot_value[view.edge], network.least_value[view.edge]
+    into_call = view.use < calls
+    lot_cover = lot_value * network.edges.factor[view.edge]
+    lot_cover = np.where(into_call, np.minimum(lot_cover, required[view.use]), lot_cover)
     coarse: Bools = lot_cover > FINE * required[view.use]
-    least = network.least_value[view.edge]
     overshoot = np.zeros(len(required))
     np.maximum.at(overshoot, view.use, np.maximum(lot_cover, least * network.edges.factor[view.edge]))
-    # The program's first rows cover the calls, and their first entries are its edges.
     coefficient, row_upper = program.rows.coefficient.copy(), program.rows.upper.copy()
-    coefficient[:edges] = np.where(coarse, lot_cover / lot_value, coefficient[:edges])
-    row_upper[: len(required)] = required + overshoot
+    # The program's first rows cover the calls, and their first entries are the edges into them, in order.
+    covering = np.count_nonzero(into_call)
+    coarse_cover = (lot_cover / lot_value)[:covering]
+    coefficient[:covering] = np.where(coarse[:covering], coarse_cover, coefficient[:covering])
+    row_upper[:calls] = required[:calls] + overshoot[:calls]
     upper, unit = program.upper.copy(), program.unit.copy()
-    held = (network.sources.quantity * network.assets.unit_value[network.sources.asset])[view.source]
-    most = np.minimum(np.maximum(upper[:edges], least), held)
+    most = np.minimum(np.maximum(upper[:edges], least), network.held[view.source])
     upper[:edges] = np.where(coarse, np.floor(most / lot_value + 1e-9) * lot_value, most)
     unit[:edges] = np.where(coarse, lot_value, unit[:edges])
     opens = np.flatnonzero(least > lot_value * (1 + 1e-9))
@@ -280,7 +319,7 @@ def in_lots(network: Network, view: View, program: Program) -> Program:
         cost=np.pad(program.cost, (0, len(opens))),
         rows=stack([replace(program.rows, coefficient=coefficient, upper=row_upper), switches]),
         unit=np.pad(unit, (0, len(opens)), constant_values=1.0),
-        integer=np.concatenate([coarse, np.zeros(len(required), dtype=bool), np.ones(len(opens), dtype=bool)]),
+        integer=np.concatenate([coarse, np.zeros(network.uses.asking, dtype=bool), np.ones(len(opens), dtype=bool)]),
         opens=opens,
     )
 

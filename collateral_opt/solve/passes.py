@@ -13,7 +13,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from collateral_opt.errors import SolverError
+from collateral_opt.errors import InfeasibleError, SolverError
 from collateral_opt.model.formulation import formulate, shortfall_aim, tie_aim
 from collateral_opt.model.program import Floats, Program, dual_bound, scale
 from collateral_opt.network.exact import FLOAT
@@ -32,8 +32,8 @@ FACE = 1e-7
 class Flows:
     """The linear program's answer, in base currency and yearly basis points.
 
-    ``x`` [edges of the program], ``short`` [calls]; ``cost`` and ``bound`` of the cost pass (``bound`` is proven by
-    the duals alone); ``row_dual`` [rows], ``reduced_cost`` [edges].
+    ``x`` [edges of the program], ``short`` [calls, then reserves]; ``cost`` and ``bound`` of the cost pass
+    (``bound`` is proven by the duals alone); ``row_dual`` [rows], ``reduced_cost`` [edges].
     """
 
     program: Program
@@ -60,7 +60,7 @@ class Passes:
         self._row_upper = np.asarray(self.scaled.rows.upper, dtype=np.float64).copy()
 
         self._edges = len(view.edge)
-        self._shorts = slice(self._edges, self._edges + len(network.uses))
+        self._shorts = slice(self._edges, self._edges + network.uses.asking)
 
     def _aim(self, natural: Floats) -> Floats:
         """An aim over edges and shortfalls in the scaled program's figures; other columns do not matter to it."""
@@ -68,12 +68,14 @@ class Passes:
 
     def _run(self, aim: str) -> Solution:
         solution = self.session.solve(self.limits)
+        if solution.status is Status.INFEASIBLE:
+            raise InfeasibleError(f"the pass for {aim} has no answer: {solution.message}")
         if solution.status not in (Status.OPTIMAL, Status.FEASIBLE):
             raise SolverError(f"the pass for {aim} ended {solution.status.value}: {solution.message}")
         return solution
 
     def start_from(self, x: Floats, short: Floats) -> None:
-        """An answer in hand, in base currency: flows [edges] and shortfalls [calls]."""
+        """An answer in hand, in base currency: flows [edges] and shortfalls [calls, then reserves]."""
         opened = (x[self.program.opens] > 0).astype(np.float64)
         self.session.start_from(np.concatenate([x, short, opened]) / self.scaling.column)
 
@@ -86,7 +88,7 @@ class Passes:
 
     def least_shortfalls(self) -> None:
         """Minimise the shortfall of each priority in turn, and promise what was reached to the passes after it."""
-        first_row = len(self.network.uses)
+        first_row = self.network.uses.asking
         for rank in range(self.network.uses.ranks):
             aim = self._aim(shortfall_aim(self.view, rank))
             size = float(np.max(aim, initial=0.0)) or 1.0
@@ -97,13 +99,13 @@ class Passes:
             self.session.change_row_bounds(self._row_lower, self._row_upper)
 
     def cap_shortfalls(self, short: Floats) -> None:
-        """Let no call be shorter than ``short`` [calls, base currency]."""
+        """Let no call or reserve be shorter than ``short`` [calls, then reserves; base currency]."""
         self._upper[self._shorts] = short / self.scaling.column[self._shorts]
         self.session.change_column_bounds(self._lower, self._upper)
 
     def release_promises(self) -> None:
         """Forget what the shortfall passes reached: caps on single calls take their place."""
-        first_row = len(self.network.uses)
+        first_row = self.network.uses.asking
         self._row_upper[first_row : first_row + self.network.uses.ranks] = np.inf
         self.session.change_row_bounds(self._row_lower, self._row_upper)
 
@@ -117,7 +119,8 @@ class Passes:
         network = self.network
         overshoot = np.zeros(len(network.uses))
         np.maximum.at(overshoot, network.edges.use, network.least_value * network.edges.factor)
-        self._row_upper[: len(overshoot)] += overshoot / self.scaling.row[: len(overshoot)]
+        calls = slice(0, network.uses.calls)
+        self._row_upper[calls] += overshoot[calls] / self.scaling.row[calls]
         self.session.change_row_bounds(self._row_lower, self._row_upper)
 
     def priced(self) -> tuple[float, Floats]:
@@ -133,7 +136,7 @@ class Passes:
         elif self.program.integer is not None:
             return covering
         else:
-            self.cap_shortfalls(np.zeros(len(self.network.uses)))
+            self.cap_shortfalls(np.zeros(self.network.uses.asking))
         return self.least_cost()
 
     def bound(self, solution: Solution) -> float:
@@ -198,7 +201,7 @@ def cost_bound(passes: Passes, flows: Flows, shortfalls: Sequence[Fraction]) -> 
         passes.release_promises()
         passes.cap_shortfalls(np.array([float(s) for s in shortfalls]) * (1 + COVERED))
         bound, duals = passes.priced()
-    if np.any(duals[: len(passes.network.uses)] < 0):
+    if np.any(duals[: passes.network.uses.calls] < 0):
         passes.allow_excess()
         bound, _ = passes.priced()
     return bound

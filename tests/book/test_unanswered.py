@@ -31,17 +31,9 @@ def test_a_plain_book_is_answered() -> None:
     assert optimise(book()).allocation["quantity"].tolist() == [40.0]
 
 
-@pytest.mark.parametrize(
-    ("table", "row"),
-    [
-        ("facilities", {"facility_id": "F", "kind": "credit_line", "gives": "USD", "capacity": 5.0}),
-        ("reserves", {"reserve_id": "R", "schedule": "cash", "amount": 5.0, "currency": "USD"}),
-        ("pins", {"call_id": "C", "holding_id": "H", "forbid": True}),
-    ],
-)
-def test_a_table_that_would_change_the_answer_is_refused(table: str, row: dict[str, object]) -> None:
-    asked = book(**{table: [row]})
-    assert [(f.code, f.table) for f in unanswered(asked)] == [("E801", table)]
+def test_a_table_that_would_change_the_answer_is_refused() -> None:
+    asked = book(pins=[{"call_id": "C", "holding_id": "H", "forbid": True}])
+    assert [(f.code, f.table) for f in unanswered(asked)] == [("E801", "pins")]
     with pytest.raises(BookError, match="E801"):
         optimise(asked)
 

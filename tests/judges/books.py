@@ -6,6 +6,9 @@ both choosers, so soak runs and property tests see the same kinds of book. ``siz
 * ``tiny``: at most three calls and four holdings, coarse lots; small enough for an optimum in whole lots;
 * ``small``: up to 12 assets with everything that can go wrong;
 * ``medium``: 30 to 60 assets and about 15 calls.
+
+``facilities`` and ``reserves`` add those to the book of a seed: what they draw is drawn last. Facilities come with
+agreements that take nothing but cash, so that they are needed.
 """
 
 from __future__ import annotations
@@ -42,6 +45,7 @@ RATINGS = {
     "fitch": ("AA+", "A", "BBB", "BB", "WD"),
     "dbrs": ("AA (low)", "A", "BBB (high)"),
 }
+CASH = {"asset_type": "cash"}
 TENORS = ("30D", "1Y", "5Y", "10Y")
 
 
@@ -115,23 +119,25 @@ def write_book(book: BookTables, folder: Path) -> Path:
     return folder
 
 
-def random_book(seed: int, size: str = "small") -> BookTables:
-    """A book from a seed: the same seed and size give the same book."""
-    return Maker(Seeded(seed), size).book()
+def random_book(seed: int, size: str = "small", facilities: bool = False, reserves: bool = False) -> BookTables:
+    """A book from a seed: the same seed, size and flags give the same book."""
+    return Maker(Seeded(seed), size, facilities, reserves).book()
 
 
 @st.composite
-def books(draw: st.DrawFn, size: str = "small") -> BookTables:
+def books(draw: st.DrawFn, size: str = "small", facilities: bool = False, reserves: bool = False) -> BookTables:
     """Books for property tests; ``tiny``, ``small`` or ``medium``."""
-    return Maker(Draw(draw), size).book()
+    return Maker(Draw(draw), size, facilities, reserves).book()
 
 
 class Maker:
     """Draws one book, table by table."""
 
-    def __init__(self, chooser: Chooser, size: str) -> None:
+    def __init__(self, chooser: Chooser, size: str, facilities: bool = False, reserves: bool = False) -> None:
         self.chooser = chooser
         self.size = size
+        self.with_facilities = facilities
+        self.with_reserves = reserves
         self.tiny = size == "tiny"
 
     # --- choices
@@ -195,9 +201,14 @@ class Maker:
             "posted": frame(self.posted(), ("agreement_id", "asset_id", "quantity")),
         }
         required = {"assets", "holdings", "agreements", "calls"}
+        settings = self.settings()
+        if self.with_facilities:
+            tables |= self.facility_tables(tables["costs"])
+        if self.with_reserves:
+            tables |= self.reserve_tables()
         return BookTables(
             tables={name: table for name, table in tables.items() if name in required or len(table)},
-            settings=self.settings(),
+            settings=settings,
             schedules=self.schedules,
         )
 
@@ -384,6 +395,124 @@ class Maker:
             if self.chance(30)
             for a in self.some(self.assets, 3)
         ]
+
+    # --- facilities and reserves
+
+    def facility_tables(self, costs: pd.DataFrame) -> dict[str, pd.DataFrame]:
+        """Facilities of every kind, cash for them to give, and agreements that take nothing but cash."""
+        for holding in self.holdings:
+            # What earns by leaving would be given to a facility without need, which no desk wants judged.
+            holding["cost_bps"] = abs(holding["cost_bps"])
+        self.schedules["CASH"] = {"name": "CASH", "rules": [{"label": "cash", "when": CASH, "haircut": 0}]}
+        for agreement in self.agreements:
+            if self.chance(25):
+                agreement["schedule"] = "CASH"
+        facilities = [self.facility(i) for i in range(self.integer(1, 3 if self.tiny else 5))]
+        rows = [
+            {"holding_id": h["holding_id"], "facility_id": f["facility_id"], "cost_bps": abs(self.cost())}
+            for f in facilities
+            for h in self.holdings
+            if self.chance(8)
+        ]
+        rows += [
+            {"asset_id": a["asset_id"], "facility_id": f["facility_id"], "cost_bps": abs(self.cost())}
+            for f in facilities
+            for a in self.assets
+            if self.chance(8)
+        ]
+        rows = [dict(row) for row in costs.to_dict("records")] + rows
+        return {
+            "assets": frame(self.assets),
+            "holdings": frame(self.holdings),
+            "agreements": frame(self.agreements),
+            "facilities": frame(facilities),
+            "costs": frame(rows, ("holding_id", "asset_id", "agreement_id", "facility_id", "cost_bps")),
+        }
+
+    def facility(self, i: int) -> Rule:
+        kind = self.pick(("repo", "fx", "credit_line", "redemption", "upgrade", "sale"))
+        currency = self.pick(self.currencies)
+        gives = self.cash_of(currency)
+        if kind == "upgrade":
+            gives = self.pick(self.assets)
+        facility: Rule = {
+            "facility_id": f"F{i}",
+            "kind": kind,
+            "gives": gives["asset_id"],
+            "takes": None,
+            "capacity": self.amount(gives["currency"]) * self.pick((2.0, 5.0, 1.0, 0.5)),
+            "cost_bps": self.pick((0.0, 1.0, 5.0, 12.5, 60.0)),
+            "one_off_bps": self.maybe(40, (0.0, 0.25, 2.0)),
+            "counterparty": self.maybe(60, ("CP1", "CP2", "P1")),
+            "access_hours": self.maybe(80, (0.0, 1.0, 4.0, 22.0, 24.0, 1.5)),
+        }
+        if kind != "credit_line" or self.chance(10):
+            facility["takes"] = f"T{i}"
+            self.schedules[f"T{i}"] = self.takes(f"T{i}", kind)
+        return facility
+
+    def cash_of(self, currency: str) -> Rule:
+        """The cash of a currency, added to the assets where nobody has any."""
+        known = [a for a in self.assets if (a["asset_type"], a["currency"]) == ("cash", currency)]
+        if not known:
+            lot = self.pick((1000.0, 500.0)) if self.tiny else None
+            known = [{"asset_id": f"C-{currency}", "asset_type": "cash", "currency": currency, "price": None,
+                      "price_factor": None, "lot_size": lot}]  # fmt: skip
+            self.assets += known
+        return self.pick(known)
+
+    def takes(self, name: str, kind: str) -> Mapping[str, Any] | pd.DataFrame:
+        """What a facility of that kind accepts; sometimes anything."""
+        if self.chance(25):
+            return self.schedule(name)
+        wanted = {"fx": ["cash"], "redemption": ["fund", "equity"]}.get(kind, ["debt", "equity", "fund"])
+        schedule: Rule = {
+            "name": name,
+            "rules": [{"label": kind, "when": {"asset_type": wanted}, **self.valuation()}],
+        }
+        if self.chance(40):
+            schedule["fx_haircut"] = self.fx_haircut()
+        if self.chance(10):
+            schedule["wrong_way"] = "allow"
+        if self.chance(40):
+            schedule["limits"] = [self.limit(0)]
+        return schedule
+
+    def reserve_tables(self) -> dict[str, pd.DataFrame]:
+        """One or two reserves: anything a schedule may say, or a buffer composed as liquidity rules ask."""
+        for asset in self.assets:
+            if asset["asset_type"] != "cash":
+                asset["hqla_level"] = self.maybe(85, ("1", "2A", "1", "2B"))
+        reserves = []
+        for i in range(self.integer(1, 2)):
+            currency = self.pick(self.currencies)
+            self.schedules[f"Q{i}"] = self.buffer(f"Q{i}") if self.chance(60) else self.schedule(f"Q{i}")
+            reserves.append({
+                "reserve_id": f"R{i}",
+                "schedule": f"Q{i}",
+                "amount": self.amount(currency) * self.pick((1.0, 2.0, 0.25, 5.0)),
+                "currency": currency,
+            })  # fmt: skip
+        return {"assets": frame(self.assets), "reserves": frame(reserves)}
+
+    def buffer(self, name: str) -> Rule:
+        """Level 2 at most 40 % of all that counts, level 2B at most 15 %."""
+        buffer: Rule = {
+            "name": name,
+            "rules": [
+                {"label": "cash", "when": CASH, "haircut": 0},
+                {"label": "level 1", "when": {"hqla_level": "1"}, "haircut": 0},
+                {"label": "level 2A", "when": {"hqla_level": "2A"}, "haircut": 0.15},
+                {"label": "level 2B", "when": {"hqla_level": "2B"}, "haircut": 0.5},
+            ],
+        }
+        if self.chance(75):
+            of: Rule = {"measure": "value_after_haircut", "of": "posted"}
+            buffer["limits"] = [
+                {"label": "level 2", "select": {"hqla_level": ["2A", "2B"]}, **of, "max": 0.4},
+                {"label": "level 2B", "select": {"hqla_level": "2B"}, **of, "max": 0.15},
+            ]
+        return buffer
 
     # --- schedules
 

@@ -34,7 +34,7 @@ class LotOptimum:
 
 
 class TooLargeError(ValueError):
-    """The book has too many pairs or too fine lots for an exact answer."""
+    """The book has too many pairs or too fine lots for an exact answer, or facilities or reserves."""
 
 
 def lot_optimum(book: BookTables | Plan, most_pairs: int = 16, time_limit: float = 20.0) -> LotOptimum:
@@ -44,8 +44,22 @@ def lot_optimum(book: BookTables | Plan, most_pairs: int = 16, time_limit: float
     :class:`JudgeFailedError` where the solver does not finish or its answer does not hold in fractions.
     """
     plan = book if isinstance(book, Plan) else plan_of(book)
-    if len(plan.pairs) > most_pairs:
+    if plan.facilities or plan.reserved:
+        raise TooLargeError("facilities and reserves are not judged in whole lots")
+    if max(len(road.pairs) for road in plan.roads) > most_pairs:
         raise TooLargeError(f"{len(plan.pairs)} pairs, at most {most_pairs} are judged")
+    found = []
+    for road in plan.roads:
+        try:
+            found.append(optimum_of(road, time_limit))
+        except JudgeFailedError:
+            if road is plan:
+                raise
+    return min(found, key=lambda best: (list(best.shortfall_by_priority.values()), best.cost))
+
+
+def optimum_of(plan: Plan, time_limit: float) -> LotOptimum:
+    """The exact optimum of one plan."""
     program = LotProgram(plan, time_limit)
     aims = [[(j, plan.required[j]) for j in calls] for _, calls in plan.levels]
     for aim in aims:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import calendar
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 from itertools import groupby
@@ -40,7 +40,11 @@ COMPARE = {
 
 @dataclass(frozen=True)
 class Pair:
-    """A holding that may be delivered into a call."""
+    """A source that may go to a place; positions, -1 for what it is not.
+
+    The source is a holding, or the proceeds of the facility ``producer``; the place a call, a facility, or (in
+    ``Plan.counts`` only) the reserve that may count it.
+    """
 
     call: int
     holding: int
@@ -48,6 +52,9 @@ class Pair:
     factor: Fraction
     unit_value: Fraction
     cost_bps: Fraction
+    facility: int = -1
+    producer: int = -1
+    reserve: int = -1
 
     @property
     def value(self) -> Fraction:
@@ -62,6 +69,18 @@ class LimitRow:
     name: str
     weights: Mapping[int, Fraction]
     room: Fraction
+
+
+@dataclass(frozen=True)
+class Facility:
+    """What it may produce and what that costs, both in base currency."""
+
+    facility_id: str
+    takes: bool
+    """Whether it needs inputs: it produces no more than their collateral value."""
+    capacity: Fraction
+    cost: Fraction
+    """Of one unit of base currency produced, over the horizon and once."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +99,24 @@ class Plan:
     """horizon_days / day_count."""
     call_ids: tuple[str, ...]
     holding_ids: tuple[str, ...]
+    facilities: tuple[Facility, ...] = ()
+    reserve_ids: tuple[str, ...] = ()
+    reserved: tuple[Fraction, ...] = ()
+    """By reserve: what it asks, in base currency."""
+    counts: tuple[Pair, ...] = ()
+    """Holdings that a reserve may count."""
+    count_rows: tuple[LimitRow, ...] = ()
+    """Over ``counts``."""
+    cured: Plan | None = None
+    """The same book where a share of what is posted, over its cap now, must hold after the run; None: no such share.
+
+    The group of such a share takes nothing (this plan), or enough of the rest comes beside it (the cured one).
+    """
+
+    @property
+    def roads(self) -> tuple[Plan, ...]:
+        """The plans of which the better answer counts."""
+        return (self,) if self.cured is None else (self, self.cured)
 
     @property
     def levels(self) -> list[tuple[float | None, list[int]]]:
@@ -88,8 +125,9 @@ class Plan:
         return [(level, list(calls)) for level, calls in groupby(order, key=lambda j: self.priority[j])]
 
     def line_cost(self, pair: Pair) -> Fraction:
-        """Cost of one unit over the horizon."""
-        return pair.unit_value * pair.cost_bps / 10**4 * self.year_share
+        """Cost of one unit over the horizon; of proceeds, with what producing them costs."""
+        produced = self.facilities[pair.producer].cost if pair.producer >= 0 else Fraction(0)
+        return pair.unit_value * (pair.cost_bps / 10**4 * self.year_share + produced)
 
 
 def exact(number: float) -> Fraction:
@@ -324,13 +362,15 @@ def listed(schedule: pd.DataFrame, asset: Record) -> Record | None:
 
 def plan_of(book: BookTables) -> Plan:
     """Every pair and every limit of a book in scope ``calls``, exact."""
-    return Reader(book).plan()
+    plan, cured = Reader(book).plan(), Reader(book, cured=True).plan()
+    return plan if len(plan.pairs) == len(cured.pairs) else replace(plan, cured=cured)
 
 
 class Reader:
     """One book, taken apart row by row."""
 
-    def __init__(self, book: BookTables) -> None:
+    def __init__(self, book: BookTables, cured: bool = False) -> None:
+        self.cured = cured
         self.settings = book.settings
         self.schedules = book.schedules
         tables = {name: records(table) for name, table in book.tables.items()}
@@ -340,19 +380,25 @@ class Reader:
         self.holdings = tables["holdings"]
         self.agreements = {row["agreement_id"]: row for row in tables["agreements"]}
         self.calls = tables["calls"]
+        self.facilities = tables.get("facilities", [])
+        self.reserves = tables.get("reserves", [])
+        self.year_share = number(book.settings, "horizon_days", 1) / number(book.settings, "day_count", 360)
         self.now = datetime.fromisoformat(book.settings["as_of"])
         self.home = book.settings["base_currency"]
         self.rates = {row["currency"]: exact(row["rate"]) for row in tables.get("fx", [])} | {self.home: Fraction(1)}
         self._factors: dict[Any, Fraction | None] = {}
 
     def plan(self) -> Plan:
-        pairs = [
-            pair
-            for call in range(len(self.calls))
-            for holding in range(len(self.holdings))
-            for pair in self.pair(call, holding)
-        ]
+        pairs: list[Pair] = []
+        for call in range(len(self.calls)):
+            for holding in range(len(self.holdings)):
+                pairs += self.pair(call, holding)
+            for producer in range(len(self.facilities)):
+                pairs += self.proceeds_into_call(call, producer)
+        for facility in range(len(self.facilities)):
+            pairs += self.inputs(facility)
         pairs, rows = self.limits(pairs)
+        counts = [pair for reserve in range(len(self.reserves)) for pair in self.counted(reserve)]
         return Plan(
             required=tuple(self.required(call) for call in self.calls),
             priority=tuple(None if c.get("priority") is None else float(c["priority"]) for c in self.calls),
@@ -361,9 +407,14 @@ class Reader:
             least=tuple(number(asset, "min_denomination", 0) for asset in self.assets),
             pairs=tuple(pairs),
             rows=tuple(rows),
-            year_share=number(self.settings, "horizon_days", 1) / number(self.settings, "day_count", 360),
+            year_share=self.year_share,
             call_ids=tuple(c["call_id"] for c in self.calls),
             holding_ids=tuple(h["holding_id"] for h in self.holdings),
+            facilities=tuple(self.facility(facility) for facility in self.facilities),
+            reserve_ids=tuple(r["reserve_id"] for r in self.reserves),
+            reserved=tuple(self.required(reserve) for reserve in self.reserves),
+            counts=tuple(counts),
+            count_rows=tuple(self.reserve_limits(counts)),
         )
 
     def required(self, call: Record) -> Fraction:
@@ -387,59 +438,133 @@ class Reader:
     def base(self, agreement: Record) -> str:
         return agreement.get("base_currency") or self.home
 
-    def question(self, agreement: Record, margin_type: str | None) -> Question:
-        return Question(self.now.date(), self.base(agreement), margin_type, self.settings.get("owner_parent"))
+    def question(self, currency: str, margin_type: str | None) -> Question:
+        return Question(self.now.date(), currency, margin_type, self.settings.get("owner_parent"))
 
-    def factor(self, schedule: str, asset: int, agreement: Record, margin_type: str | None) -> Fraction | None:
-        ask = self.question(agreement, margin_type)
+    def factor(
+        self, schedule: str, asset: int, currency: str, margin_type: str | None, family: Iterable[str | None] = ()
+    ) -> Fraction | None:
+        """None where the schedule, read in ``currency``, refuses the asset or ``family`` issued it."""
+        ask = self.question(currency, margin_type)
         key = (schedule, asset, ask)
         if key not in self._factors:
             self._factors[key] = factor_of(self.schedules[schedule], self.assets[asset], ask)
         factor = self._factors[key]
-        return None if self.wrong_way(schedule, self.assets[asset], agreement) else factor
+        return None if self.wrong_way(schedule, self.assets[asset], family) else factor
 
-    def wrong_way(self, schedule: str, asset: Record, agreement: Record) -> bool:
+    def agreement_factor(
+        self, schedule: str, asset: int, agreement: Record, margin_type: str | None
+    ) -> Fraction | None:
+        family = (agreement.get("counterparty"), agreement.get("counterparty_parent"))
+        return self.factor(schedule, asset, self.base(agreement), margin_type, family)
+
+    def wrong_way(self, schedule: str, asset: Record, family: Iterable[str | None]) -> bool:
         terms = self.schedules[schedule]
         if not isinstance(terms, pd.DataFrame) and terms.get("wrong_way") == "allow":
             return False
         issuers = {asset.get("issuer"), asset.get("issuer_parent")} - {None}
-        return bool(issuers & {agreement.get("counterparty"), agreement.get("counterparty_parent")})
+        return bool(issuers & set(family))
 
     def pair(self, at_call: int, at_holding: int) -> Iterable[Pair]:
         call, holding = self.calls[at_call], self.holdings[at_holding]
         at_asset = self.asset_at[holding["asset_id"]]
         asset, agreement = self.assets[at_asset], self.agreements[call["agreement_id"]]
-        factor = self.factor(self.schedule_of(call), at_asset, agreement, call.get("margin_type"))
-        if factor is not None and self.in_time(holding, call) and self.outlives(asset, call):
-            bps = self.cost_bps(holding, asset, agreement)
+        factor = self.agreement_factor(self.schedule_of(call), at_asset, agreement, call.get("margin_type"))
+        if factor is not None and self.in_time(self.arrives(holding), call) and self.outlives(asset, call):
+            bps = self.holding_bps(holding, asset, "agreement_id", agreement["agreement_id"])
+            bps -= self.earned(asset, agreement)
             yield Pair(at_call, at_holding, at_asset, factor, self.unit_value(asset), bps)
 
-    def in_time(self, holding: Record, call: Record) -> bool:
-        if call.get("due") is None:
-            return True
+    def proceeds_into_call(self, at_call: int, producer: int) -> Iterable[Pair]:
+        call, facility = self.calls[at_call], self.facilities[producer]
+        at_asset = self.asset_at[facility["gives"]]
+        asset, agreement = self.assets[at_asset], self.agreements[call["agreement_id"]]
+        factor = self.agreement_factor(self.schedule_of(call), at_asset, agreement, call.get("margin_type"))
+        if factor is not None and self.in_time(self.opens(facility), call) and self.outlives(asset, call):
+            bps = -self.earned(asset, agreement)
+            yield Pair(at_call, -1, at_asset, factor, self.unit_value(asset), bps, producer=producer)
+
+    def inputs(self, at_facility: int) -> Iterable[Pair]:
+        """Holdings that are there when the facility opens, and proceeds of those that open before."""
+        facility = self.facilities[at_facility]
+        if facility.get("takes") is None:
+            return
+        hours = number(facility, "access_hours", 0)
+        for at, holding in enumerate(self.holdings):
+            asset = self.asset_at[holding["asset_id"]]
+            factor = self.input_factor(facility, asset)
+            if factor is not None and self.arrives(holding) <= self.opens(facility):
+                bps = self.holding_bps(holding, self.assets[asset], "facility_id", facility["facility_id"])
+                yield Pair(-1, at, asset, factor, self.unit_value(self.assets[asset]), bps, facility=at_facility)
+        for at, producer in enumerate(self.facilities):
+            asset = self.asset_at[producer["gives"]]
+            factor = self.input_factor(facility, asset)
+            if factor is not None and number(producer, "access_hours", 0) < hours:
+                value = self.unit_value(self.assets[asset])
+                yield Pair(-1, -1, asset, factor, value, Fraction(0), facility=at_facility, producer=at)
+
+    def input_factor(self, facility: Record, asset: int) -> Fraction | None:
+        currency = self.assets[self.asset_at[facility["gives"]]]["currency"]
+        matures = day(self.assets[asset].get("maturity_date"))
+        if matures is not None and matures < self.opens(facility).date():
+            return None
+        return self.factor(facility["takes"], asset, currency, None, (facility.get("counterparty"),))
+
+    def facility(self, row: Record) -> Facility:
+        asset = self.assets[self.asset_at[row["gives"]]]
+        yearly = number(row, "cost_bps", 0) * self.year_share
+        return Facility(
+            facility_id=row["facility_id"],
+            takes=row.get("takes") is not None,
+            capacity=exact(row["capacity"]) * self.rates[asset["currency"]],
+            cost=(yearly + number(row, "one_off_bps", 0)) / 10**4,
+        )
+
+    def counted(self, at_reserve: int) -> Iterable[Pair]:
+        """Holdings that a reserve may count: neither time nor counterparties matter, what has matured is gone."""
+        reserve = self.reserves[at_reserve]
+        for at, holding in enumerate(self.holdings):
+            asset = self.asset_at[holding["asset_id"]]
+            matures = day(self.assets[asset].get("maturity_date"))
+            factor = self.factor(reserve["schedule"], asset, reserve["currency"], None)
+            if factor is not None and not (matures is not None and matures < self.now.date()):
+                value = self.unit_value(self.assets[asset])
+                yield Pair(-1, at, asset, factor, value, Fraction(0), reserve=at_reserve)
+
+    def arrives(self, holding: Record) -> datetime:
         ready = self.now if holding.get("ready_at") is None else datetime.fromisoformat(holding["ready_at"])
-        arrives = max(self.now, ready) + timedelta(hours=float(holding.get("settle_hours") or 0))
-        return arrives <= datetime.fromisoformat(call["due"])
+        return max(self.now, ready) + timedelta(hours=float(holding.get("settle_hours") or 0))
+
+    def opens(self, facility: Record) -> datetime:
+        return self.now + timedelta(hours=float(facility.get("access_hours") or 0))
+
+    def in_time(self, arrives: datetime, call: Record) -> bool:
+        return call.get("due") is None or arrives <= datetime.fromisoformat(call["due"])
 
     def outlives(self, asset: Record, call: Record) -> bool:
         until = self.now.date() if call.get("due") is None else datetime.fromisoformat(call["due"]).date()
         matures = day(asset.get("maturity_date"))
         return matures is None or matures >= until
 
-    def cost_bps(self, holding: Record, asset: Record, agreement: Record) -> Fraction:
+    def holding_bps(self, holding: Record, asset: Record, column: str, place: str) -> Fraction:
+        """What letting the holding go to one agreement or facility costs a year."""
         bps = number(holding, "cost_bps", 0)
-        rows = [r for r in self.tables.get("costs", []) if r.get("agreement_id") == agreement["agreement_id"]]
+        rows = [r for r in self.tables.get("costs", []) if r.get(column) == place]
         by_asset = [r for r in rows if r.get("holding_id") is None and r.get("asset_id") == asset["asset_id"]]
         by_holding = [r for r in rows if r.get("holding_id") == holding["holding_id"]]
         for row in by_asset + by_holding:
             bps = exact(row["cost_bps"])
-        if asset["asset_type"] == "cash":
-            earned = number(agreement, "cash_return_bps", 0)
-            for row in self.tables.get("cash_returns", []):
-                if (row["agreement_id"], row["currency"]) == (agreement["agreement_id"], asset["currency"]):
-                    earned = exact(row["bps"])
-            bps -= earned
         return bps
+
+    def earned(self, asset: Record, agreement: Record) -> Fraction:
+        """What cash earns at the agreement, a year."""
+        if asset["asset_type"] != "cash":
+            return Fraction(0)
+        earned = number(agreement, "cash_return_bps", 0)
+        for row in self.tables.get("cash_returns", []):
+            if (row["agreement_id"], row["currency"]) == (agreement["agreement_id"], asset["currency"]):
+                earned = exact(row["bps"])
+        return earned
 
     # --- limits
 
@@ -447,12 +572,10 @@ class Reader:
         """The pairs without those whose group is shut, and the rows of all other groups."""
         shut: set[int] = set()
         rows: list[LimitRow] = []
-        for agreement in self.tables["agreements"]:
-            governing = {self.schedule_of(c) for c in self.calls if c["agreement_id"] == agreement["agreement_id"]}
-            for schedule in sorted(governing):
-                for name, basket in self.groups(agreement, schedule, pairs):
-                    shut |= basket.shut
-                    rows += [LimitRow(name, weights, room) for weights, room in basket.rows]
+        for basket in [*self.agreement_baskets(pairs), *self.facility_baskets(pairs)]:
+            for name, group in self.groups(basket, pairs):
+                shut |= group.shut
+                rows += [LimitRow(name, weights, room) for weights, room in group.rows]
         kept = {old: new for new, old in enumerate(sorted(set(range(len(pairs))) - shut))}
         rows = [
             LimitRow(row.name, {kept[e]: w for e, w in row.weights.items() if e in kept and w != 0}, row.room)
@@ -460,22 +583,39 @@ class Reader:
         ]
         return [pairs[e] for e in kept], [row for row in rows if row.weights]
 
-    def groups(self, agreement: Record, schedule: str, pairs: list[Pair]) -> Iterable[tuple[str, GroupRows]]:
-        mine = [
-            e
-            for e, p in enumerate(pairs)
-            if self.calls[p.call]["agreement_id"] == agreement["agreement_id"]
-            and self.schedule_of(self.calls[p.call]) == schedule
-        ]
-        posted = self.posted(agreement) if schedule == agreement["schedule"] else []
-        requirement = sum(
-            (
-                self.required(c)
-                for c in self.calls
-                if c["agreement_id"] == agreement["agreement_id"] and self.schedule_of(c) == schedule
-            ),
-            Fraction(0),
-        ) + sum((q * self.unit_value(self.assets[a]) * f for a, q, f in posted), Fraction(0))
+    def agreement_baskets(self, pairs: list[Pair]) -> Iterable[Basket]:
+        for agreement in self.tables["agreements"]:
+            name = agreement["agreement_id"]
+            calls = [at for at, call in enumerate(self.calls) if call["agreement_id"] == name]
+            posted = self.posted(agreement)
+            lying = sum((q * self.unit_value(self.assets[a]) * f for a, q, f in posted), Fraction(0))
+            required = sum((self.required(self.calls[at]) for at in calls), lying)
+            mine = [e for e, p in enumerate(pairs) if p.call in calls]
+            for schedule in sorted({self.schedule_of(self.calls[at]) for at in calls}):
+                yield Basket(name, schedule, self.base(agreement), mine, posted, required)
+
+    def facility_baskets(self, pairs: list[Pair]) -> Iterable[Basket]:
+        for at, facility in enumerate(self.facilities):
+            if facility.get("takes") is not None:
+                currency = self.assets[self.asset_at[facility["gives"]]]["currency"]
+                mine = [e for e, p in enumerate(pairs) if p.facility == at]
+                name, capacity = facility["facility_id"], self.facility(facility).capacity
+                yield Basket(name, facility["takes"], currency, mine, [], capacity)
+
+    def reserve_limits(self, counts: list[Pair]) -> Iterable[LimitRow]:
+        """Rows over ``counts``."""
+        for at, reserve in enumerate(self.reserves):
+            mine = [e for e, p in enumerate(counts) if p.reserve == at]
+            asked = self.required(reserve)
+            basket = Basket(reserve["reserve_id"], reserve["schedule"], reserve["currency"], mine, [], asked)
+            for name, group in self.groups(basket, counts):
+                for weights, room in group.rows:
+                    weights = {e: w for e, w in weights.items() if w != 0}
+                    if weights:
+                        yield LimitRow(name, weights, room)
+
+    def groups(self, basket: Basket, pairs: list[Pair]) -> Iterable[tuple[str, GroupRows]]:
+        schedule, mine = basket.schedule, basket.pairs
         for label, limit in limits_in(self.schedules[schedule]):
             measure = limit.get("measure", "market_value")
 
@@ -485,12 +625,12 @@ class Reader:
                 return self.unit_value(self.assets[asset]) * (factor if measure == "value_after_haircut" else 1)
 
             weights = {e: weight(pairs[e].asset, pairs[e].factor) for e in mine}
-            lying = [(a, q * weight(a, f)) for a, q, f in posted]
+            lying = [(a, q * weight(a, f)) for a, q, f in basket.posted]
             members: dict[Any, list[int]] = {}
             stuck: dict[Any, Fraction] = {}
             sample: dict[Any, int] = {}
             for a in sorted({pairs[e].asset for e in mine} | {a for a, _ in lying}):
-                group = self.group_of(schedule, limit, a, agreement)
+                group = self.group_of(schedule, limit, a, basket.currency)
                 if group is not None:
                     members.setdefault(group, []).extend(e for e in mine if pairs[e].asset == a)
                     stuck[group] = stuck.get(group, Fraction(0)) + sum((v for b, v in lying if b == a), Fraction(0))
@@ -505,8 +645,8 @@ class Reader:
                         share = exact(cap["max"])
                         bound = share * total
                     else:
-                        bound = self.cap(cap, measure, sample[group], requirement, agreement)
-                    if stuck[group] > bound:
+                        bound = self.cap(cap, measure, sample[group], basket.requirement, basket.currency)
+                    if stuck[group] > bound and not (share is not None and self.cured):
                         over = True
                     row = {e: weights[e] for e in edges}
                     if share is not None:
@@ -514,7 +654,7 @@ class Reader:
                     found.rows.append((row, bound - stuck[group]))
                 if over:  # shut, and none of its rows is enforced, not even for lines outside the group
                     found = GroupRows(set(edges), [])
-                yield f"{agreement['agreement_id']} {label} {group}", found
+                yield f"{basket.name} {label} {group}", found
 
     def posted(self, agreement: Record) -> list[tuple[int, Fraction, Fraction]]:
         """Asset, quantity and factor of what is posted and counts."""
@@ -524,19 +664,19 @@ class Reader:
         for row in self.tables.get("posted", []):
             if row["agreement_id"] == agreement["agreement_id"]:
                 asset = self.asset_at[row["asset_id"]]
-                factor = self.factor(agreement["schedule"], asset, agreement, kind)
+                factor = self.agreement_factor(agreement["schedule"], asset, agreement, kind)
                 if factor is not None:
                     found.append((asset, exact(row["quantity"]), factor))
         return found
 
-    def group_of(self, schedule: str, limit: Mapping[str, Any], asset: int, agreement: Record) -> Any:
+    def group_of(self, schedule: str, limit: Mapping[str, Any], asset: int, currency: str) -> Any:
         """The group the asset counts in, ("unknown",) where its value is; None where it does not count."""
         terms, facts = self.schedules[schedule], self.assets[asset]
         if isinstance(terms, pd.DataFrame):
             row = listed(terms, facts)
             return None if row is None or row.get(limit["column"]) is None else ("is", facts["asset_id"])
         facts = assumed(terms, facts)
-        if holds(limit.get("select"), facts, self.question(agreement, None)) is False:
+        if holds(limit.get("select"), facts, self.question(currency, None)) is False:
             return None
         column = limit.get("group_by", "none")
         if column == "none":
@@ -544,9 +684,7 @@ class Reader:
         value = facts.get("asset_id" if column == "asset" else column)
         return ("unknown",) if value is None else ("is", value)
 
-    def cap(
-        self, cap: Mapping[str, Any], measure: str, asset: int, requirement: Fraction, agreement: Record
-    ) -> Fraction:
+    def cap(self, cap: Mapping[str, Any], measure: str, asset: int, requirement: Fraction, currency: str) -> Fraction:
         """A cap that does not depend on what is delivered, in the limit's measure."""
         facts = self.assets[asset]
         of, most = cap["of"], cap["max"]
@@ -556,7 +694,7 @@ class Reader:
             row = listed(cap["list"], facts)
             assert row is not None
             stated = exact(row[cap["column"]])
-            return stated if measure == "quantity" else stated * self.rates[self.base(agreement)]
+            return stated if measure == "quantity" else stated * self.rates[currency]
         if of == "money":
             amount = exact(most["amount"]) * self.rates[most["currency"]]
             return amount / self.unit_value(facts) if measure == "quantity" else amount
@@ -566,6 +704,19 @@ class Reader:
         if of == "market_cap":
             return figure / self.local_price(facts) if measure == "quantity" else figure * self.rates[facts["currency"]]
         return figure if measure == "quantity" else figure * self.unit_value(facts)
+
+
+@dataclass
+class Basket:
+    """What one schedule governs at one agreement, facility or reserve; ``currency`` is the one it is read in."""
+
+    name: str
+    schedule: str
+    currency: str
+    pairs: list[int]
+    posted: list[tuple[int, Fraction, Fraction]]
+    """Asset, quantity and factor."""
+    requirement: Fraction
 
 
 @dataclass

@@ -11,15 +11,17 @@ import pytest
 from collateral_opt.model import constraints
 from collateral_opt.model.constraints import (
     concentration,
+    conversion,
     cover,
     least_line,
     promised,
     share_of_posted,
+    stays_home,
     supply,
 )
 from collateral_opt.network.exact import EXACT, FLOAT, Arithmetic
 from collateral_opt.network.network import View
-from tests.networks import limit, network
+from tests.networks import limit, network, with_facility_and_reserve
 
 # Two holdings: H0 is worth 2 a unit (100 units), H1 0.5 a unit (1,000 units). Two calls: C0 of 50, C1 of 80.
 # Edges in order: C0<-H0 at 0.9, C0<-H1 at 0.8, C1<-H1 at 0.8.
@@ -70,6 +72,39 @@ def test_promised_sums_the_shortfalls_of_one_priority():
     # Rank 0 holds C1, whose shortfall is the second column after the three edges.
     assert dense(rows, 5) == [[0, 0, 0, 0, 1], [0, 0, 0, 1, 0]]
     assert list(rows.upper) == [7.0, np.inf]
+
+
+def joined(arithmetic: Arithmetic = EXACT) -> View:
+    net = with_facility_and_reserve()
+    return View(net, np.arange(4), arithmetic)
+
+
+def test_supply_leaves_out_what_is_only_counted_and_knows_a_facility_by_its_capacity():
+    rows = supply(joined())
+    assert rows.labels == [("supply", "B0"), ("supply", "B1"), ("supply", "proceeds", "F")]
+    assert dense(rows, 4) == [[1, 0, 0, 0], [0, 0, 0, 1], [0, 1, 0, 0]]
+    assert list(rows.upper) == [100, 120, 40]
+
+
+def test_what_leaves_cannot_be_counted_at_home():
+    rows = stays_home(joined())
+    assert rows.labels == [("home", "B0", "R")]
+    assert dense(rows, 4) == [[1, 0, 1, 0]]
+    assert list(rows.upper) == [100]
+
+
+def test_a_facility_produces_no_more_than_the_collateral_value_of_what_it_is_given():
+    rows = conversion(joined())
+    assert rows.labels == [("conversion", "F")]
+    assert dense(rows, 4) == [[0, 1, 0, Fraction(-8, 10)]]
+    assert list(rows.upper) == [0]
+
+
+def test_cover_asks_for_calls_and_reserves():
+    rows = cover(joined())
+    assert rows.labels == [("cover", "C"), ("cover", "R")]
+    assert dense(rows, 6) == [[1, 1, 0, 0, 1, 0], [0, 0, Fraction(9, 10), 0, 0, 1]]
+    assert list(rows.upper) == [50, 30]
 
 
 def test_a_least_line_is_nothing_or_at_least_that_much():
@@ -147,5 +182,14 @@ def test_every_constraint_has_a_test_here():
         for name, function in inspect.getmembers(constraints, inspect.isfunction)
         if function.__module__ == constraints.__name__ and not name.startswith("_")
     }
-    tested = {"cover", "supply", "promised", "concentration", "share_of_posted", "least_line"}
+    tested = {
+        "cover",
+        "supply",
+        "promised",
+        "concentration",
+        "share_of_posted",
+        "least_line",
+        "stays_home",
+        "conversion",
+    }
     assert public == tested | {"limits", "weight"}, "limits gathers the others, weight is part of two"

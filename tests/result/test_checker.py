@@ -23,7 +23,7 @@ import pytest
 
 from collateral_opt.book import Book
 from collateral_opt.errors import CheckFailed
-from collateral_opt.result.checker import check, require_valid
+from collateral_opt.result.checker import COLUMNS, check, require_valid
 
 Row = dict[str, Any]
 ASSETS: dict[str, Row] = {
@@ -85,6 +85,8 @@ class Answer:
     inventory: pd.DataFrame
     limits: pd.DataFrame
     summary: Mapping[str, Any] = field(default_factory=dict)
+    financing: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(COLUMNS["financing"])))
+    reserves: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(COLUMNS["reserves"])))
 
     def with_cell(self, table: str, row: int, column: str, value: Any) -> Answer:
         changed = getattr(self, table).copy()
@@ -628,15 +630,15 @@ def test_a_group_over_its_cap_takes_nothing_more() -> None:
     assert_only(over, more, r"what was posted \(9,800\) stands over the cap already, 78,400 more is delivered")
 
 
-def test_limits_of_a_calls_own_schedule_bind_what_it_governs() -> None:
-    # C1 alone: requirement 100,000; what is posted stays with the agreement's schedule.
-    own = {"T": SCHEDULE | {"name": "T", "limits": [bund_limit("requirement", 0.785)]}}
+def test_limits_of_a_calls_own_schedule_bind_all_that_is_there() -> None:
+    # All of the agreement: calls of 118,000 and 9,604 of value posted are 127,604; used is 78,400 + 9,800 posted.
+    own = {"T": SCHEDULE | {"name": "T", "limits": [bund_limit("requirement", 0.7)]}}
     there = [{"agreement_id": "G1", "asset_id": "BUND", "quantity": 10_000}]
     there_too = book(calls={"C1": {"schedule": "T"}}, schedules=own, posted=there)
-    assert check(there_too, answer(limits=[("T: bunds", "BUND", 78_400, 78_500)])) == ()
-    own["T"]["limits"] = [bund_limit("requirement", 0.78)]
+    assert check(there_too, answer(limits=[("T: bunds", "BUND", 88_200, 89_322.8)])) == ()
+    own["T"]["limits"] = [bund_limit("requirement", 0.69)]
     tight = book(calls={"C1": {"schedule": "T"}}, schedules=own, posted=there)
-    assert_only(tight, answer(limits=[("T: bunds", "BUND", 78_400, 78_000)]), "'T: bunds'.* the cap is 78,000")
+    assert_only(tight, answer(limits=[("T: bunds", "BUND", 88_200, 88_046.76)]), "'T: bunds'.* the cap is 88,046.76")
 
 
 @pytest.mark.parametrize(

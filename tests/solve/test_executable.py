@@ -80,7 +80,7 @@ def test_least_denomination_is_kept_to():
 
 def brute_force(net) -> tuple[Fraction, Fraction]:
     """Every count of lots on every edge: least total shortfall, then least cost."""
-    ledger = Ledger(net, np.arange(len(net.edges)))
+    ledger = Ledger(net, np.arange(len(net.edges)), {})
     held = [int(net.sources.quantity[i] / net.assets.lot[i]) for i in net.edges.source]
     best = None
     for lots in product(*(range(h + 1) for h in held)):

@@ -9,7 +9,7 @@ import pytest
 
 from collateral_opt.solve.highs import HighsSolver
 from collateral_opt.solve.passes import cost_bound, solve_flows
-from tests.networks import limit, network
+from tests.networks import limit, network, with_facility_and_reserve
 
 
 def flows(*args, **kwargs):
@@ -113,3 +113,22 @@ def test_the_order_of_rows_does_not_matter_to_the_flow_of_money():
     one = flows(holdings, calls, pairs)
     two = flows(holdings, calls, pairs[::-1])
     assert np.array_equal(one.x, two.x)
+
+
+def test_a_facility_is_given_what_it_needs_and_the_reserve_keeps_its_share():
+    # The reserve needs 30 / 0.9 = 33.33 of B0 at home, which leaves 66.67: B0 alone covers the call, at 5 bps.
+    answer = solve_flows(with_facility_and_reserve(), HighsSolver())[1]
+    assert answer.x == pytest.approx([50, 0, 100 / 3, 0])
+    assert answer.short == pytest.approx([0, 0])
+
+
+def test_the_call_comes_before_the_reserve_and_borrows_before_it_falls_short():
+    # Of B0 only 40 are held: the reserve takes 33.33 of it, the call 6.67 and all 40 of the repo, and 3.33 more of B0.
+    net = with_facility_and_reserve()
+    net.sources.quantity[0] = 40.0
+    answer = solve_flows(net, HighsSolver())[1]
+    assert answer.x == pytest.approx([10, 40, 30, 50], rel=1e-6)
+    # 40 of cash takes 40 / 0.8 = 50 of B1; the reserve counts 30 * 0.9 = 27 and falls short by 3.
+    assert answer.short == pytest.approx([0, 3], abs=1e-6)
+    # 10 at 5 bps, 40 at 20 bps, 50 of B1 at 1 bp.
+    assert answer.cost == pytest.approx(10 * 5 + 40 * 20 + 50 * 1, rel=1e-6)

@@ -1,0 +1,87 @@
+"""Exact figures: decimals as rationals, and how near a stated figure must come to the truth.
+
+A number stands for the decimal its shortest ``repr`` shows, so all comparisons are between exact rationals; only
+figures stated "to the cent" get half a cent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from fractions import Fraction
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+
+T = TypeVar("T")
+
+CENT = Fraction(1, 100)
+RELATIVE = Fraction(1, 10**9)
+"""Agreement asked of figures that are not stated to the cent (caps, bounds, sums of many lines)."""
+NOTHING = Fraction(0)
+
+
+def exact(number: float) -> Fraction:
+    """The decimal that the shortest ``repr`` of ``number`` shows."""
+    return Fraction(repr(float(number)))
+
+
+def total(figures: Iterable[Fraction]) -> Fraction:
+    return sum(figures, NOTHING)
+
+
+def texts(column: pd.Series) -> list[str | None]:
+    """A text column with every way of being empty made None."""
+    return [None if value is None or value == "" or value != value else str(value) for value in column]
+
+
+def positions(keys: Iterable[Any], wanted: Iterable[Any]) -> list[int]:
+    """Where each of ``wanted`` stands in ``keys``; -1 where it does not."""
+    where: dict[Any, int] = {key: position for position, key in enumerate(keys)}
+    return [where.get(key, -1) for key in wanted]
+
+
+def grouped(items: Iterable[T], key: Callable[[T], int]) -> Mapping[int, tuple[T, ...]]:
+    found: dict[int, list[T]] = defaultdict(list)
+    for item in items:
+        found[key(item)].append(item)
+    return {k: tuple(members) for k, members in found.items()}
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and math.isfinite(value)
+
+
+def near(stated: Any, true: Fraction, tolerance: Fraction) -> bool:
+    """Whether a figure is a number within ``tolerance`` of the truth, or as close as a float can come."""
+    return is_number(stated) and abs(exact(stated) - true) <= tolerance + abs(true) / 10**15
+
+
+def agrees(stated: Any, true: Fraction) -> bool:
+    """Within a cent, or one part in 10^9."""
+    return near(stated, true, max(CENT, RELATIVE * abs(true)))
+
+
+def to_the_cent(name: str, figure: str, stated: Any, true: Fraction) -> Iterator[str]:
+    """A figure stated to the cent is within half a cent of the truth."""
+    if not near(stated, true, CENT / 2 + CENT * RELATIVE):
+        yield f"{name}: {figure} is stated as {stated!r}, it is {number(true)}."
+
+
+def one_row_each(table: str, column: str, wanted: pd.Series, stated: pd.Series) -> Iterator[str]:
+    """Each identifier of the book exactly once in a table of the result, and no others."""
+    counts = Counter(stated.tolist())
+    known = set(wanted.tolist())
+    for name in wanted.tolist():
+        if counts[name] != 1:
+            yield f"{table}: {column} {name} has {counts[name]} rows, it must have one."
+    for name in counts:
+        if name not in known:
+            yield f"{table}: {column} {name} is not in the book."
+
+
+def number(value: Fraction) -> str:
+    """A figure for a sentence, with digits enough to show what is wrong."""
+    return f"{float(value):,.12g}"

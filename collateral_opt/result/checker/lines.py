@@ -1,0 +1,276 @@
+"""Rules about what is handed over: what lines name, lots and minimums, eligibility, time, figures, and cover."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+
+import pandas as pd
+
+from collateral_opt.result.checker.facts import Facts
+from collateral_opt.result.checker.figures import (
+    CENT,
+    NOTHING,
+    near,
+    number,
+    one_row_each,
+    positions,
+    texts,
+    to_the_cent,
+)
+from collateral_opt.result.checker.limits import holds_others_in
+from collateral_opt.result.checker.movements import Movement
+
+
+def rows_name_what_the_book_has(facts: Facts) -> Iterator[str]:
+    """Every row of allocation and financing names what exists, and a quantity above zero."""
+    yield from facts.unknown
+
+
+def lines_fit_what_they_name(facts: Facts) -> Iterator[str]:
+    """The asset is the holding's or what the facility gives, the agreement the call's; one line a pair."""
+    table, terms = facts.result.allocation, facts.terms
+    agreements = texts(table["agreement_id"])
+    yield from assets_fit(facts, facts.lines, texts(table["asset_id"]))
+    for line in facts.lines:
+        agreement = str(terms.cell("agreements", "agreement_id", terms.agreement_of_call[line.call]))
+        if agreements[line.row] != agreement:
+            yield f"{line.name}: the line's agreement is {agreements[line.row]}, the call's is {agreement}."
+    seen: set[tuple[int, int, int]] = set()
+    for line in facts.lines:
+        pair = (line.call, line.holding, line.producer)
+        if pair in seen:
+            yield f"{line.name}: the pair has more than one line."
+        seen.add(pair)
+
+
+def assets_fit(facts: Facts, movements: tuple[Movement, ...], stated: list[str | None]) -> Iterator[str]:
+    """The asset a row states is its source's."""
+    for movement in movements:
+        asset = str(facts.terms.cell("assets", "asset_id", movement.asset))
+        if stated[movement.row] != asset:
+            source = "holding's" if movement.holding >= 0 else "facility's"
+            yield f"{movement.name}: the line's asset is {stated[movement.row]}, the {source} is {asset}."
+
+
+def lines_deliver(facts: Facts) -> Iterator[str]:
+    """In scope ``calls`` every line is a delivery."""
+    actions = texts(facts.result.allocation["action"])
+    for line in facts.lines:
+        if actions[line.row] != "deliver":
+            yield f"{line.name}: the action is {actions[line.row]}, in a run over calls it must be deliver."
+
+
+def movements_are_whole_lots(facts: Facts) -> Iterator[str]:
+    """quantity = n * lot size, n whole."""
+    for movement in facts.movements:
+        over = movement.quantity % movement.lot
+        if over:
+            yield (
+                f"{movement.name}: quantity {number(movement.quantity)} is not a whole number of lots of"
+                f" {number(movement.lot)} ({number(over)} over)."
+            )
+
+
+def movements_reach_the_minimum_denomination(facts: Facts) -> Iterator[str]:
+    """quantity >= the asset's ``min_denomination``, where that is known."""
+    for movement in facts.movements:
+        least = facts.terms.minimum_denomination(movement.asset)
+        if movement.quantity < least:
+            quantity = number(movement.quantity)
+            yield f"{movement.name}: quantity {quantity} is below the minimum denomination of {number(least)}."
+
+
+def lines_reach_the_minimum_line_value(facts: Facts) -> Iterator[str]:
+    """market value >= the agreement's ``min_line_value``."""
+    for line in facts.lines:
+        least = facts.terms.minimum_line_value(facts.terms.agreement_of_call[line.call])
+        if line.market_value < least:
+            yield (
+                f"{line.name}: market value {number(line.market_value)} is below the agreement's minimum line"
+                f" of {number(least)}."
+            )
+
+
+def calls_keep_to_their_line_cap(facts: Facts) -> Iterator[str]:
+    """At most ``max_lines`` distinct assets a call."""
+    caps = facts.terms.column("agreements", "max_lines")
+    for call, lines in facts.lines_of_call.items():
+        cap = caps[facts.terms.agreement_of_call[call]]
+        count = len({line.asset for line in lines})
+        if not math.isnan(cap) and count > cap:
+            yield f"{call_name(facts, call)}: {count} distinct assets are delivered, at most {cap:g} may be."
+
+
+def pins_are_kept(facts: Facts) -> Iterator[str]:
+    """A forbidden pair has no line; a pinned pair has exactly its quantity, or at least one lot."""
+    delivered = {pair_name(facts, line): line.quantity for line in facts.lines if line.holding >= 0}
+    for (call, holding), (quantity, forbid) in facts.pins.items():
+        there = delivered.get((call, holding))
+        name = f"call {call}, holding {holding}"
+        if forbid and there is not None:
+            yield f"{name}: {number(there)} is delivered where a pin forbids it."
+        elif not forbid and there is None:
+            asked = "at least one lot" if quantity is None else number(quantity)
+            yield f"{name}: nothing is delivered, a pin asks for {asked}."
+        elif not forbid and quantity is not None and there is not None and there != quantity:
+            yield f"{name}: {number(there)} is delivered, a pin asks for exactly {number(quantity)}."
+
+
+def movements_are_eligible(facts: Facts) -> Iterator[str]:
+    """The schedule in force for the call, or the facility's ``takes``, takes the asset."""
+    for movement in facts.movements:
+        if movement.factor is None:
+            asset = facts.terms.cell("assets", "asset_id", movement.asset)
+            yield f"{movement.name}: schedule {movement.schedule} does not take {asset}: {movement.refusal}"
+
+
+def movements_are_not_wrong_way(facts: Facts) -> Iterator[str]:
+    """No asset of the counterparty's own family, unless the schedule allows it."""
+    for movement in facts.movements:
+        if facts.terms.wrong_way(movement.asset, movement.taker, movement.schedule):
+            asset = facts.terms.cell("assets", "asset_id", movement.asset)
+            yield f"{movement.name}: wrong-way, {asset} is issued inside the family of {counterparty(facts, movement)}."
+
+
+def counterparty(facts: Facts, movement: Movement) -> str:
+    if movement.facility >= 0:
+        return str(facts.terms.cell("facilities", "counterparty", movement.facility))
+    return str(facts.terms.cell("agreements", "counterparty", facts.terms.agreement_of_call[movement.call]))
+
+
+def movements_arrive_in_time(facts: Facts) -> Iterator[str]:
+    """Arrival is not after the call's due, nor, of a holding, after the facility opens.
+
+    A holding arrives at max(as_of, ready_at) + settle_hours, proceeds at as_of + access_hours.
+    """
+    terms, due = facts.terms, facts.terms.column("calls", "due")
+    for movement in facts.movements:
+        if movement.call >= 0 and pd.isna(due[movement.call]):
+            continue
+        if movement.facility >= 0 and movement.producer >= 0:
+            continue  # that is a matter of order: see facilities_take_from_earlier_ones
+        deadline = due[movement.call] if movement.call >= 0 else terms.opens(movement.facility)
+        arrives = terms.arrives(movement.holding) if movement.holding >= 0 else terms.opens(movement.producer)
+        if arrives > deadline:
+            event = "the call is due" if movement.call >= 0 else "the facility opens"
+            yield f"{movement.name}: arrives {arrives}, {event} {deadline} ({arrives - deadline} late)."
+
+
+def movements_outlive_their_use(facts: Facts) -> Iterator[str]:
+    """The asset does not mature before the call's due date (without a deadline: before ``as_of``'s date).
+
+    For a facility: before the day on which it opens.
+    """
+    terms = facts.terms
+    today = pd.Timestamp(facts.book.settings.as_of.date())
+    due, maturities = terms.column("calls", "due_date"), terms.column("assets", "maturity_date")
+    for movement in facts.movements:
+        maturity = maturities[movement.asset]
+        if pd.isna(maturity):
+            continue
+        if movement.facility >= 0:
+            until = terms.opening_day(movement.facility)
+        else:
+            until = today if pd.isna(due[movement.call]) else due[movement.call]
+        if maturity < until:
+            yield f"{movement.name}: the asset matures {maturity.date()}, before {until.date()}."
+
+
+def line_figures_agree(facts: Facts) -> Iterator[str]:
+    """haircut = 1 - f unrounded; market value, collateral value and cost to the cent."""
+    table = facts.result.allocation
+    stated = {name: table[name].tolist() for name in ("haircut", "market_value", "collateral_value", "cost")}
+    for line in facts.lines:
+        yield from haircut_agrees(line, stated["haircut"][line.row])
+        for name in ("market_value", "collateral_value", "cost"):
+            yield from to_the_cent(line.name, name, stated[name][line.row], getattr(line, name))
+
+
+def haircut_agrees(movement: Movement, stated: float) -> Iterator[str]:
+    if movement.factor is not None and not near(stated, 1 - movement.factor, Fraction(1, 10**12)):
+        yield f"{movement.name}: haircut is stated as {stated!r}, it is {number(1 - movement.factor)}."
+
+
+def holdings_suffice(facts: Facts) -> Iterator[str]:
+    """What leaves a holding, to calls and facilities together, is at most its quantity."""
+    for holding, used in sorted(facts.used_of_holding.items()):
+        quantity = facts.terms.held(holding)
+        if used > quantity:
+            name = facts.terms.cell("holdings", "holding_id", holding)
+            over = number(used - quantity)
+            yield f"holding {name}: {number(used)} is delivered of {number(quantity)}, {over} too much."
+
+
+def calls_table_agrees(facts: Facts) -> Iterator[str]:
+    """One row a call: required, covered, shortfall, excess as recomputed; no shortfall is rounded away."""
+    table = facts.result.calls
+    yield from one_row_each("calls", "call_id", facts.book.calls["call_id"], table["call_id"])
+    stated = {name: table[name].tolist() for name in ("required", "covered", "shortfall", "excess")}
+    for row, call in enumerate(positions(facts.book.calls["call_id"], table["call_id"])):
+        if call < 0:
+            continue
+        name, required, covered = call_name(facts, call), facts.required[call], facts.covered[call]
+        yield from to_the_cent(name, "required", stated["required"][row], required)
+        yield from to_the_cent(name, "covered", stated["covered"][row], covered)
+        yield from to_the_cent(name, "excess", stated["excess"][row], max(NOTHING, covered - required))
+        yield from shortfall_agrees(name, stated["shortfall"][row], required, covered)
+        if covered < required and stated["excess"][row] != 0:
+            yield f"{name}: a short call cannot have an excess, {stated['excess'][row]!r} is stated."
+
+
+def shortfall_agrees(name: str, stated: float, required: Fraction, covered: Fraction) -> Iterator[str]:
+    """shortfall = max(0, required - covered), to the cent; part of a cent is never rounded to zero."""
+    shortfall = max(NOTHING, required - covered)
+    if shortfall > 0 and stated == 0:
+        yield (
+            f"{name}: no shortfall is stated, but {number(covered)} covers {number(required)} only up to"
+            f" {number(shortfall)}."
+        )
+    elif shortfall == 0 and stated != 0:
+        yield f"{name}: a shortfall of {stated!r} is stated, the call is covered."
+    elif not near(stated, shortfall, CENT):
+        yield f"{name}: shortfall is stated as {stated!r}, it is {number(shortfall)}."
+
+
+def excess_is_below_one_lot(facts: Facts) -> Iterator[str]:
+    """With the call still covered no line can shrink by a lot, nor one at its minimum be dropped.
+
+    Unless a share of what is posted would break without it: cover comes first, and the excess is what that takes.
+    """
+    for call, lines in sorted(facts.lines_of_call.items()):
+        excess = facts.covered[call] - facts.required[call]
+        if excess <= 0:
+            continue
+        for line in lines:
+            spare = least_reduction(facts, line)
+            if spare is None or not 0 < spare <= excess:
+                continue
+            if not holds_others_in(facts, line, line.quantity * spare / line.collateral_value):
+                yield (
+                    f"{line.name}: the call is covered with {number(excess)} to spare, taking {number(spare)}"
+                    " off this line would still cover it."
+                )
+
+
+def least_reduction(facts: Facts, line: Movement) -> Fraction | None:
+    """Collateral value of the smallest step down a line may take: a lot, else all of it; None if pinned."""
+    pinned, forbid = facts.pins.get(pair_name(facts, line), (NOTHING, True)) if line.holding >= 0 else (NOTHING, True)
+    if not forbid and pinned is not None:
+        return None
+    left = line.quantity - line.lot
+    least = facts.terms.minimum_line_value(facts.terms.agreement_of_call[line.call])
+    enough = left * facts.terms.unit_value(line.asset) >= least
+    if left > 0 and enough and left >= facts.terms.minimum_denomination(line.asset):
+        return line.lot_value
+    return line.collateral_value if forbid else None
+
+
+def pair_name(facts: Facts, line: Movement) -> tuple[str, str]:
+    call = facts.terms.cell("calls", "call_id", line.call)
+    return str(call), str(facts.terms.cell("holdings", "holding_id", line.holding))
+
+
+def call_name(facts: Facts, call: int) -> str:
+    return f"call {facts.terms.cell('calls', 'call_id', call)}"

@@ -1,0 +1,239 @@
+"""What the book says about one asset, holding, call, agreement or facility, exact and remembered."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from collateral_opt.book import Book
+from collateral_opt.result.checker.figures import exact, positions, texts
+from eligibility_rules import Context, LimitMatch, Match, match, match_limits, minor_unit
+
+
+class Terms:
+    """The book's cells, and the few figures that follow from them."""
+
+    def __init__(self, book: Book) -> None:
+        self.book = book
+        self._columns: dict[tuple[str, str], list[Any]] = {}
+        self._rates = {currency: exact(rate) for currency, rate in book.rates.items()}
+        self._unit_values: dict[int, Fraction] = {}
+
+    def cell(self, table: str, column: str, row: int) -> Any:
+        """One cell of the book (a column is turned into a list once, a cell of a frame is slow to read)."""
+        return self.column(table, column)[row]
+
+    def column(self, table: str, column: str) -> list[Any]:
+        if (table, column) not in self._columns:
+            self._columns[table, column] = getattr(self.book, table)[column].tolist()
+        return self._columns[table, column]
+
+    # --- who and where
+
+    @cached_property
+    def agreement_of_call(self) -> list[int]:
+        return positions(self.book.agreements["agreement_id"], self.book.calls["agreement_id"])
+
+    @cached_property
+    def schedule_in_force(self) -> list[str]:
+        """By call: its own schedule, else its agreement's."""
+        return [
+            own or str(self.cell("agreements", "schedule", agreement))
+            for own, agreement in zip(texts(self.book.calls["schedule"]), self.agreement_of_call, strict=True)
+        ]
+
+    @cached_property
+    def margin_types(self) -> list[str | None]:
+        """By call."""
+        return texts(self.book.calls["margin_type"])
+
+    @cached_property
+    def gives(self) -> list[int]:
+        """By facility: the position of the asset it produces."""
+        return positions(self.book.assets["asset_id"], self.book.facilities["gives"])
+
+    @cached_property
+    def takes(self) -> list[str | None]:
+        """By facility: the schedule of what it accepts; None where it produces out of nothing."""
+        return texts(self.book.facilities["takes"])
+
+    def agreement_family(self, agreement: int) -> frozenset[str]:
+        """The counterparty of an agreement and its parent."""
+        return family(*(self.cell("agreements", name, agreement) for name in ("counterparty", "counterparty_parent")))
+
+    def facility_family(self, facility: int) -> frozenset[str]:
+        return family(self.cell("facilities", "counterparty", facility))
+
+    def wrong_way(self, asset: int, theirs: frozenset[str], schedule: str) -> bool:
+        """Whether the asset is issued inside the family ``theirs``, and the schedule does not allow that."""
+        if self.book.schedules[schedule].wrong_way == "allow":
+            return False
+        return bool(family(*(self.cell("assets", name, asset) for name in ("issuer", "issuer_parent"))) & theirs)
+
+    # --- when
+
+    @cached_property
+    def as_of(self) -> pd.Timestamp:
+        return pd.Timestamp(self.book.settings.as_of).tz_convert("UTC")
+
+    def arrives(self, holding: int) -> pd.Timestamp:
+        """When a holding can have been delivered: max(as_of, ready_at) + settle_hours."""
+        ready_at = self.cell("holdings", "ready_at", holding)
+        start = self.as_of if pd.isna(ready_at) else max(self.as_of, ready_at)
+        return start + pd.Timedelta(hours=float(self.cell("holdings", "settle_hours", holding)))
+
+    def opens(self, facility: int) -> pd.Timestamp:
+        """When a facility's proceeds can be delivered, and by when what it takes must have arrived."""
+        return self.as_of + pd.Timedelta(hours=float(self.cell("facilities", "access_hours", facility)))
+
+    def opening_day(self, facility: int) -> pd.Timestamp:
+        """The day of :meth:`opens` as ``as_of``'s own offset writes it."""
+        local = self.opens(facility).tz_convert(self.book.settings.as_of.tzinfo)
+        return local.tz_localize(None).normalize()
+
+    # --- how much
+
+    def rate(self, currency: str) -> Fraction:
+        """Base units for one unit of ``currency``."""
+        return self._rates[currency]
+
+    def base_currency(self, agreement: int) -> str:
+        """The currency an agreement is kept in."""
+        return str(self.cell("agreements", "base_currency", agreement))
+
+    def currency(self, asset: int) -> str:
+        return str(self.cell("assets", "currency", asset))
+
+    def local_price(self, asset: int) -> Fraction:
+        """Value of one unit in the asset's own currency."""
+        return exact(self.cell("assets", "price", asset)) * exact(self.cell("assets", "price_factor", asset))
+
+    def unit_value(self, asset: int) -> Fraction:
+        """Value of one unit in base currency."""
+        if asset not in self._unit_values:
+            self._unit_values[asset] = self.local_price(asset) * self.rate(self.currency(asset))
+        return self._unit_values[asset]
+
+    def is_cash(self, asset: int) -> bool:
+        return bool(self.cell("assets", "asset_type", asset) == "cash")
+
+    def lot(self, asset: int) -> Fraction:
+        """The step of a quantity: the asset's own, else the minor unit of cash, else 1."""
+        stated = self.cell("assets", "lot_size", asset)
+        if not math.isnan(stated):
+            return exact(stated)
+        return Fraction(1, 10 ** minor_unit(self.currency(asset))) if self.is_cash(asset) else Fraction(1)
+
+    def minimum_denomination(self, asset: int) -> Fraction:
+        """The least that may be delivered of the asset; 0 where the book does not say."""
+        if "min_denomination" not in self.book.assets.columns:
+            return Fraction(0)
+        least = float(self.cell("assets", "min_denomination", asset))
+        return Fraction(0) if math.isnan(least) else exact(least)
+
+    def minimum_line_value(self, agreement: int) -> Fraction:
+        """An agreement's ``min_line_value`` in the book's base currency."""
+        return exact(self.cell("agreements", "min_line_value", agreement)) * self.rate(self.base_currency(agreement))
+
+    def held(self, holding: int) -> Fraction:
+        """Units of a holding."""
+        return exact(self.cell("holdings", "quantity", holding))
+
+    def capacity(self, facility: int) -> Fraction:
+        """The most a facility can produce, in base currency."""
+        stated = exact(self.cell("facilities", "capacity", facility))
+        return stated * self.rate(self.currency(self.gives[facility]))
+
+    # --- at what cost
+
+    @cached_property
+    def pair_costs(self) -> Mapping[tuple[str, str, str, str], Fraction]:
+        """Basis points that replace the holding's, by ("holding" | "asset", id, "agreement" | "facility", id)."""
+        found: dict[tuple[str, str, str, str], Fraction] = {}
+        table = self.book.costs
+        names = ("holding", "asset", "agreement", "facility")
+        columns = (texts(table[f"{name}_id"]) for name in names)
+        for *cells, bps in zip(*columns, table["cost_bps"], strict=True):
+            holding, asset, agreement, facility = cells
+            what = ("holding", holding) if holding is not None else ("asset", asset)
+            place = ("agreement", agreement) if agreement is not None else ("facility", facility)
+            if what[1] is not None and place[1] is not None:
+                found[what[0], what[1], place[0], place[1]] = exact(bps)
+        return found
+
+    @cached_property
+    def cash_returns(self) -> Mapping[tuple[str, str], Fraction]:
+        table = self.book.cash_returns
+        return {
+            (agreement, currency): exact(bps)
+            for agreement, currency, bps in zip(table["agreement_id"], table["currency"], table["bps"], strict=True)
+        }
+
+    def holding_bps(self, holding: int, asset: int, place: tuple[str, str]) -> Fraction:
+        """Yearly basis points of letting a holding go to ``place``: the pair's own, else the holding's."""
+        holding_id = str(self.cell("holdings", "holding_id", holding))
+        bps = self.pair_costs.get(("holding", holding_id, *place))
+        if bps is None:
+            bps = self.pair_costs.get(("asset", str(self.cell("assets", "asset_id", asset)), *place))
+        return exact(self.cell("holdings", "cost_bps", holding)) if bps is None else bps
+
+    def cash_return_bps(self, asset: int, agreement: int) -> Fraction:
+        """What cash earns at an agreement; nothing for anything else."""
+        if not self.is_cash(asset):
+            return Fraction(0)
+        agreement_id = str(self.cell("agreements", "agreement_id", agreement))
+        earned = self.cash_returns.get((agreement_id, self.currency(asset)))
+        return exact(self.cell("agreements", "cash_return_bps", agreement)) if earned is None else earned
+
+    def line_bps(self, holding: int, asset: int, agreement: int) -> Fraction:
+        """Yearly basis points of a delivered line, ``holding`` -1 for proceeds, which bear no cost of their own."""
+        place = ("agreement", str(self.cell("agreements", "agreement_id", agreement)))
+        own = self.holding_bps(holding, asset, place) if holding >= 0 else Fraction(0)
+        return own - self.cash_return_bps(asset, agreement)
+
+    def cost(self, market_value: Fraction, bps: Fraction) -> Fraction:
+        """What ``bps`` a year on ``market_value`` comes to over the horizon."""
+        settings = self.book.settings
+        return market_value * bps / 10**4 * exact(settings.horizon_days) / exact(settings.day_count)
+
+    def facility_cost(self, facility: int, produced: Fraction) -> Fraction:
+        """What producing ``produced`` costs: a yearly rate over the horizon, and once."""
+        once = exact(self.cell("facilities", "one_off_bps", facility))
+        return self.cost(produced, exact(self.cell("facilities", "cost_bps", facility))) + produced * once / 10**4
+
+
+class Matches:
+    """One match per schedule, base currency and (where it matters) margin type, on the assets looked at."""
+
+    def __init__(self, book: Book, assets: pd.DataFrame) -> None:
+        self._book = book
+        self._assets = assets
+        self._found: dict[tuple[str, str, str | None], Match] = {}
+        self._limits: dict[tuple[str, str], tuple[LimitMatch, ...]] = {}
+
+    def of(self, schedule: str, currency: str, margin_type: str | None = None) -> Match:
+        rules = self._book.schedules[schedule]
+        key = (schedule, currency, margin_type if rules.margin_sensitive else None)
+        if key not in self._found:
+            self._found[key] = match(rules, self._assets, self._context(currency, key[2]))
+        return self._found[key]
+
+    def limits(self, schedule: str, currency: str) -> tuple[LimitMatch, ...]:
+        if (schedule, currency) not in self._limits:
+            rules = self._book.schedules[schedule]
+            self._limits[schedule, currency] = match_limits(rules, self._assets, self._context(currency, None))
+        return self._limits[schedule, currency]
+
+    def _context(self, currency: str, margin_type: str | None) -> Context:
+        settings = self._book.settings
+        return Context(settings.as_of.date(), currency, margin_type, settings.owner_parent)
+
+
+def family(*names: str | None) -> frozenset[str]:
+    """The known names of a group of companies; an unknown name belongs to nobody."""
+    return frozenset(name for name in names if name)

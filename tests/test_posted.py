@@ -1,0 +1,79 @@
+"""What is posted already counts in limits; a share of what is posted is judged on all that is there after the run."""
+
+from __future__ import annotations
+
+import pytest
+
+from collateral_opt import optimise
+from collateral_opt.result import Result
+from tests.desks import Row, asset, desk
+
+CALL: Row = {"call_id": "C", "agreement_id": "A", "currency": "USD"}
+HALF: Row = {"label": "half", "group_by": "asset_type", "of": "posted", "max": 0.5}
+
+
+def answer(holdings: list[Row], calls: list[Row], limit: Row, posted: list[Row] | None = None) -> Result:
+    return optimise(
+        desk(
+            assets=[asset("USD", "cash"), asset("T1", issuer="UST"), asset("E", "equity", price=300.0, issuer="X")],
+            holdings=holdings,
+            agreements=[{"agreement_id": "A", "counterparty": "Bank", "schedule": "s"}],
+            calls=calls,
+            schedules={
+                name: {"rules": [{"label": "all", "haircut": 0}], "limits": [limit]} for name in ("s", "t")
+            },
+            **({"posted": posted} if posted else {}),
+        )
+    )  # fmt: skip
+
+
+def quantities(result: Result) -> dict[str, float]:
+    return result.allocation.groupby("holding_id")["quantity"].sum().to_dict()
+
+
+def test_a_share_that_forces_an_excess_does_not_leave_the_call_short() -> None:
+    """Cash and shares at most half each, shares of 300: one and 300 of cash cover 600, two and 600 cover 1,200."""
+    result = answer(
+        [
+            {"holding_id": "H1", "asset_id": "USD", "quantity": 5e6, "cost_bps": 30.0},
+            {"holding_id": "H2", "asset_id": "E", "quantity": 5000.0, "cost_bps": 5.0},
+        ],
+        [{**CALL, "amount": 1000.0}],
+        HALF,
+    )
+    assert quantities(result) == {"H1": 600.0, "H2": 2.0}
+    assert result.calls["excess"].tolist() == [200.0]
+
+
+BONDS: Row = {"label": "bonds", "select": {"asset_type": "debt"}, "of": "posted", "max": 0.75}
+STOCK = [
+    {"holding_id": "H1", "asset_id": "USD", "quantity": 5e5, "cost_bps": 30.0},
+    {"holding_id": "H2", "asset_id": "T1", "quantity": 5e6, "cost_bps": 5.0},
+]
+LYING = [{"agreement_id": "A", "asset_id": "T1", "quantity": 9e5}]
+
+
+def test_a_share_over_its_cap_before_the_run_may_be_cured_by_what_comes_beside_it() -> None:
+    """900k of bonds lie there. With a call of 1m, 475k of cash and 525k of bonds make 1,425k of 1,900k: just 75 %."""
+    result = answer(STOCK, [{**CALL, "amount": 1e6}], BONDS, LYING)
+    assert quantities(result) == {"H1": 475_000.0, "H2": 525_000.0}
+    assert result.total_cost == pytest.approx((475_000 * 30 + 525_000 * 5) / 1e4)
+    assert result.limits[["used", "cap"]].to_numpy().tolist() == [[1_425_000.0, 1_425_000.0]]
+
+
+def test_a_share_that_cannot_be_cured_takes_nothing_more_and_is_no_failure() -> None:
+    """A call of 100k brings at most 100k of cash beside 900k of bonds, 90 % of all: no bond more, and no failure."""
+    result = answer(STOCK, [{**CALL, "amount": 1e5}], BONDS, LYING)
+    assert result.status == "optimal"
+    assert quantities(result) == {"H1": 100_000.0}
+
+
+def test_a_limit_holds_over_all_calls_of_an_agreement_whatever_schedule_they_name() -> None:
+    """Bonds at most 600k there, under both schedules: two calls of 1m take 600k of bonds together."""
+    plenty = [{**STOCK[0], "quantity": 5e6}, STOCK[1]]
+    cap = {"label": "bonds", "select": {"asset_type": "debt"}, "of": "money", "max": {"amount": 6e5, "currency": "USD"}}
+    calls = [{**CALL, "amount": 1e6}, {**CALL, "call_id": "D", "amount": 1e6, "schedule": "t"}]
+    result = answer(plenty, calls, cap)
+    assert quantities(result) == {"H1": 1_400_000.0, "H2": 600_000.0}
+    assert result.limits["limit"].tolist() == ["bonds", "t: bonds"]
+    assert result.limits["used"].tolist() == [600_000.0, 600_000.0]
