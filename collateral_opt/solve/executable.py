@@ -138,7 +138,7 @@ def place(ledger: Ledger, target: Floats, price: Floats) -> None:
     for _ in range(ROUNDS):
         for j in order:
             fill(ledger, j, price)
-        unfund(ledger, price)
+        retract(ledger, price)
         if not any([trim(ledger, j, price) for j in order]):
             break
 
@@ -155,8 +155,16 @@ def turns(ledger: Ledger) -> list[int]:
     return calls + facilities
 
 
-def unfund(ledger: Ledger, price: Floats) -> None:
-    """Spend less of each facility that could not be given enough, dearest lines first, from the first to the last."""
+def retract(ledger: Ledger, price: Floats) -> None:
+    """Take lots back until every row holds and no facility has spent more than it was given."""
+    give_back(ledger, price)
+    while unfund(ledger, price):
+        give_back(ledger, price)
+
+
+def unfund(ledger: Ledger, price: Floats) -> bool:
+    """Spend less of each facility that could not be given enough, dearest lines first; whether anything went."""
+    went = False
     for j in reversed(turns(ledger)[ledger.network.uses.calls :]):
         spent = [k for k, funding in enumerate(ledger.funded_by) if funding == j and ledger.lots[k]]
         for k in sorted(spent, key=lambda k: (-price[k], -k)):
@@ -164,6 +172,8 @@ def unfund(ledger: Ledger, price: Floats) -> None:
                 break
             count = min(ledger.lots[k], -(-ledger.missing[j] // ledger.drain[k]))
             ledger.add(k, -(count if ledger.lots[k] - count >= ledger.least[k] else ledger.lots[k]))
+            went = True
+    return went
 
 
 def give_back(ledger: Ledger, price: Floats) -> None:

@@ -199,7 +199,9 @@ def cost_bound(passes: Passes, flows: Flows, shortfalls: Sequence[Fraction]) -> 
     bound, duals = flows.bound, flows.row_dual
     if any(shortfalls):
         passes.release_promises()
-        passes.cap_shortfalls(np.array([float(s) for s in shortfalls]) * (1 + COVERED))
+        required = passes.network.uses.required_float[: len(shortfalls)]
+        # What is short by less than a solver can tell is reported as covered: so much room is left to each.
+        passes.cap_shortfalls(np.array([float(s) for s in shortfalls]) + 10 * COVERED * required)
         bound, duals = passes.priced()
     if np.any(duals[: passes.network.uses.calls] < 0):
         passes.allow_excess()

@@ -25,7 +25,7 @@ def count_reserves(network: Network, ledger: Ledger, solver: Solver, limits: Lim
     unit_value = network.assets.unit_value[network.sources.asset]
     left = np.maximum(network.sources.quantity - used / unit_value, 0.0)
     home = replace(network, sources=replace(network.sources, quantity=left))
-    edge = np.flatnonzero(network.into_reserve)
+    edge = np.flatnonzero(network.into_reserve & (left > 0)[network.edges.source])
     view = View(home, edge, FLOAT)
     passes = Passes(home, formulate(home, edge), view, solver, limits)
     passes.least_shortfalls()
