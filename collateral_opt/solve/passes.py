@@ -202,7 +202,12 @@ def cost_bound(passes: Passes, flows: Flows, shortfalls: Sequence[Fraction]) -> 
         required = passes.network.uses.required_float[: len(shortfalls)]
         # What is short by less than a solver can tell is reported as covered: so much room is left to each.
         passes.cap_shortfalls(np.array([float(s) for s in shortfalls]) + 10 * COVERED * required)
-        bound, duals = passes.priced()
+        try:
+            bound, duals = passes.priced()
+        except InfeasibleError:
+            # Less short than the linear program, whose calls are met exactly: an excess made room under some share.
+            passes.allow_excess()
+            return passes.priced()[0]
     if np.any(duals[: passes.network.uses.calls] < 0):
         passes.allow_excess()
         bound, _ = passes.priced()
