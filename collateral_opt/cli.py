@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from collateral_opt.errors import BookError, CheckFailed, SolverError, UsageError
+from collateral_opt.errors import BookError, CheckFailed, Finding, SolverError, UsageError
 from collateral_opt.terminal import (
     Progress,
     answer_text,
@@ -87,8 +87,9 @@ def allocate(
             from collateral_opt.second_opinion import cross_check as compare
 
             loaded = _read(book)
-            if loaded.findings and not quiet:
-                say(findings_text(loaded.findings), error=True)
+            findings = _all_findings(loaded)
+            if findings and not quiet:
+                say(findings_text(findings), error=True)
             for path in programs:
                 if path is not None:
                     _write_program(loaded, path)
@@ -114,11 +115,9 @@ def check(
 ) -> None:
     """List everything that is wrong or odd in BOOK, without solving it."""
     with _exit_codes():
-        from collateral_opt.book.unanswered import unanswered
-
         try:
             loaded = wait_for(lambda _: _read(book), quiet=True)
-            findings, counts = (*loaded.findings, *unanswered(loaded)), _counts(loaded)
+            findings, counts = _all_findings(loaded), _counts(loaded)
         except BookError as error:
             findings, counts = error.findings, ""
         if format is Format.json:
@@ -273,6 +272,14 @@ def _program_file(path: Path | None, suffix: str, force: bool) -> Path | None:
     if path.exists() and not force:
         raise UsageError(f"{path} is there already. Choose another name, or replace it with --force.")
     return path
+
+
+def _all_findings(book: Book) -> tuple[Finding, ...]:
+    """What the book's own checks found, and what shows only when it is about to be answered."""
+    from collateral_opt.book.unanswered import unanswered
+    from collateral_opt.network.findings import posted_over_cap
+
+    return (*book.findings, *unanswered(book), *posted_over_cap(book))
 
 
 def _write_program(book: Book, path: Path) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from collateral_opt.book import Book
 from collateral_opt.errors import UsageError
-from collateral_opt.model.formulation import formulate
 from collateral_opt.network import build_network
-from collateral_opt.solve.passes import solve_flows
+from collateral_opt.solve.passes import COVERED, solve_flows
 from collateral_opt.solve.pulp_adapter import write_lp, write_mps
 from collateral_opt.solve.registry import solver_named
 from collateral_opt.solve.seam import Limits
@@ -21,16 +22,21 @@ AGREEMENT = 1e-6
 def write_program(book: Book, path: Path) -> None:
     """Write the linear program of ``book`` with readable names, as ``.lp`` or ``.mps`` by the file's suffix.
 
-    Flows are market values in base currency, costs yearly basis points. The aim is cost; a call's shortfall is a
-    column of its own that costs nothing there, so fix those at 0 (or at what a run reported) before solving.
+    Flows are market values in base currency, costs yearly basis points: the optimum over 10,000, times the horizon
+    over the day count, is the cost of the run. Shortfalls may not be larger than the least there can be, so that any
+    solver finds the same optimum.
 
     Raises:
         UsageError: the suffix is neither.
+        SolverError: the least shortfalls could not be found.
     """
     writers = {".lp": write_lp, ".mps": write_mps}
     if path.suffix.lower() not in writers:
         raise UsageError(f"{path.name} is neither .lp nor .mps. Give the file one of these suffixes.")
-    writers[path.suffix.lower()](formulate(build_network(book)), path)
+    _, flows = solve_flows(build_network(book), solver_named("highs"))
+    upper = flows.program.upper.copy()
+    upper[len(flows.x) :] = np.where(flows.short > 0, flows.short * (1 + COVERED), 0.0)
+    writers[path.suffix.lower()](replace(flows.program, upper=upper), path)
 
 
 @dataclass(frozen=True)

@@ -64,17 +64,28 @@ def match_limits(schedule: Schedule, assets: pd.DataFrame | Facts, context: Cont
     if schedule.listing:
         return _listed_limits(schedule, facts, context)
     evaluation = Evaluation(facts, context)
-    return tuple(_limit(limit, evaluation) for limit in schedule.limits)
+    labels = _told_apart([limit.label for limit in schedule.limits])
+    return tuple(_limit(limit, label, evaluation) for limit, label in zip(schedule.limits, labels, strict=True))
 
 
-def _limit(limit: Limit, evaluation: Evaluation) -> LimitMatch:
+def _told_apart(labels: list[str]) -> list[str]:
+    """Labels, with a number behind each that stood before, so that every limit has a row of its own in a table."""
+    seen: dict[str, int] = {}
+    told: list[str] = []
+    for label in labels:
+        seen[label] = seen.get(label, 0) + 1
+        told.append(label if seen[label] == 1 else f"{label} ({seen[label]})")
+    return told
+
+
+def _limit(limit: Limit, label: str, evaluation: Evaluation) -> LimitMatch:
     facts = evaluation.facts
     counts: Bools = evaluation.truth(limit.select) != FALSE
     column = limit.group_column
     cells = TextColumn(np.zeros(facts.n, dtype=np.int64), ("",)) if column is None else facts.text(column)
     group, groups = _groups(cells, counts)
     caps = tuple(_cap(cap, facts) for cap in limit.caps)
-    return LimitMatch(limit.label, limit.measure, _fixed(counts), _fixed(group), groups or _no_group(column), caps)
+    return LimitMatch(label, limit.measure, _fixed(counts), _fixed(group), groups or _no_group(column), caps)
 
 
 def _no_group(column: str | None) -> tuple[str, ...]:

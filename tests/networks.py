@@ -45,8 +45,6 @@ def network(
     code = np.array([factors.index(Fraction(f)) for _, _, f, _ in pairs], dtype=np.int64)
     quantity = np.array([q for _, _, _, q in holdings], dtype=float)
     lot = np.array([size for _, _, size, _ in holdings], dtype=float)
-    factor = np.array([float(Fraction(f)) for _, _, f, _ in pairs])
-    most = np.array([float(r) for r in required])[use] / factor + (lot * unit_value)[source] if pairs else np.zeros(0)
     return Network(
         assets=Assets(
             ids=[f"asset {name}" for name, _, _, _ in holdings],
@@ -84,7 +82,6 @@ def network(
             factor_code=code,
             factors=factors,
             cost_bps=np.array([c for _, _, _, c in pairs], dtype=float),
-            upper=most,
         ),
         limits=list(limits),
         reach=EverythingReaches(n),
@@ -113,6 +110,7 @@ def limit(
         place="A",
         governed=np.array([0]),
         label="cap",
+        basis=of,
         measure=measure,
         groups=[f"g{g}" for g in range(n)],
         edge=np.array(edge, dtype=np.int64),
@@ -177,7 +175,6 @@ def with_facility_and_reserve() -> Network:
             factor_code=np.array([0, 0, 1, 2]),
             factors=factors,
             cost_bps=np.array([5.0, 20.0, 0.0, 1.0]),
-            upper=np.array([51.0, 50.01, 35.0, 52.0]),
         ),
         reach=EverythingReaches(3),
     )

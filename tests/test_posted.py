@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from collateral_opt import optimise
+from collateral_opt.network.findings import posted_over_cap
 from collateral_opt.result import Result
 from tests.desks import Row, asset, desk
 
@@ -77,3 +78,11 @@ def test_a_limit_holds_over_all_calls_of_an_agreement_whatever_schedule_they_nam
     assert quantities(result) == {"H1": 1_400_000.0, "H2": 600_000.0}
     assert result.limits["limit"].tolist() == ["bonds", "t: bonds"]
     assert result.limits["used"].tolist() == [600_000.0, 600_000.0]
+
+
+def test_what_stands_over_a_cap_already_is_found() -> None:
+    result = answer(STOCK, [{**CALL, "amount": 1e5}], BONDS, LYING)
+    (found,) = posted_over_cap(result.book)
+    assert (found.code, found.severity, found.table, found.value) == ("W523", "warning", "posted", "A")
+    assert "limit 'bonds'" in found.cause
+    assert posted_over_cap(answer(STOCK, [{**CALL, "amount": 1e5}], BONDS).book) == []

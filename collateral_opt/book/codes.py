@@ -57,7 +57,7 @@ _CODES = (
         "{value} is not a finite number.",
         "Write the number, or leave the cell empty if it is unknown.",
     ),
-    Code("E104", "{value} is not {bound}.", "Remove the row or correct the sign."),
+    Code("E104", "{value} is not {bound}.", "Remove the row, or correct its sign or size."),
     Code("E105", "{value} is not a whole number.", "Write a whole number, or leave the cell empty for no cap."),
     Code("E106", "{value} is not one of {choices}.", "{hint}Write one of these words, in small letters."),
     Code("E107", "{value} is not a date.", "Write it as 2026-03-31."),
@@ -185,6 +185,12 @@ _CODES = (
         "for {count} held asset(s) the cap cannot be told ({columns} unknown), the first is {value}; "
         "nothing of them may be delivered.",
         "Fill in the column.",
+    ),
+    Code(
+        "W523",
+        "what is posted at {value} already stands over the cap of limit '{limit}' in {groups}: "
+        "nothing more of that may be delivered there, unless enough else comes beside it.",
+        "Nothing to do for this run; recall some of it to be within the cap.",
     ),
     Code("N531", "no agreement, call, facility or reserve uses it.", "Nothing to do."),
     Code(

@@ -38,9 +38,11 @@ _FIRST_TIME, _LAST_TIME = datetime(1678, 1, 1, tzinfo=UTC), datetime(2261, 12, 3
 Identifier = Annotated[str, Kind.TEXT]
 Text = Annotated[str | None, Kind.TEXT]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$"), Kind.TEXT]
-Number = Annotated[float, Field(allow_inf_nan=False), Kind.NUMBER]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), Kind.NUMBER]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), Kind.NUMBER]
+MOST = 1e16
+"""No figure of a book is larger: beyond, a float no longer tells cents apart."""
+Number = Annotated[float, Field(ge=-MOST, le=MOST, allow_inf_nan=False), Kind.NUMBER]
+NotNegative = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False), Kind.NUMBER]
+Positive = Annotated[float, Field(gt=0, le=MOST, allow_inf_nan=False), Kind.NUMBER]
 Count = Annotated[float, Field(ge=1, multiple_of=1, allow_inf_nan=False), Kind.NUMBER]
 Boolean = Annotated[bool, Kind.BOOLEAN]
 Time = Annotated[AwareDatetime | None, Field(ge=_FIRST_TIME, le=_LAST_TIME), Kind.TIME]

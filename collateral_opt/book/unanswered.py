@@ -10,6 +10,7 @@ from .codes import finding
 if TYPE_CHECKING:
     from .book import Book
 
+
 def unanswered(book: Book) -> list[Finding]:
     """E801 for whatever would change the answer, W801 for what is only left out of it."""
     found = []
@@ -17,6 +18,8 @@ def unanswered(book: Book) -> list[Finding]:
         found.append(finding("E801", "pins", value="a pin", remedy="Remove the table to answer the rest."))
     if book.settings.scope == "reoptimise":
         found.append(finding("E801", "settings", column="scope", value="reoptimise", remedy="Set the scope to calls."))
+    if book.settings.max_moves is not None:
+        found.append(finding("E801", "settings", column="max_moves", value="a cap on moves", remedy="Remove it."))
     if book.agreements["max_lines"].notna().any():
         found.append(
             finding("E801", "agreements", column="max_lines", value="a cap on lines", remedy="Empty the column.")

@@ -202,7 +202,7 @@ def _of(numbers: object, view: View) -> Array:
 
 
 def _labels(view: View, block: LimitBlock, groups: Ints) -> list[tuple[str, ...]]:
-    return [("limit", block.place, block.label, block.cap.of, block.groups[g]) for g in groups.tolist()]
+    return [("limit", block.place, block.label, block.basis, block.groups[g]) for g in groups.tolist()]
 
 
 def _source_label(view: View, source: int) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ def formulate(network: Network, edge: Ints | None = None) -> Program:
         column_labels=[("deliver", uses.ids[j], sources.ids[i]) for i, j in moved]
         + [("short", identifier) for identifier in uses.ids[: uses.asking]],
         lower=np.zeros(len(view.edge) + uses.asking),
-        upper=np.concatenate([network.edges.upper[view.edge], required]),
+        upper=np.concatenate([network.most_value[view.edge], required]),
         cost=cost_aim(view),
         unit=np.concatenate([typical(view), required]),
         rows=stack(

@@ -89,10 +89,9 @@ class SourceReach:
 def _edges(facts: Facts, reach: SourceReach) -> Edges:
     """An edge for every source without a barrier, use by use."""
     costs = PairCosts(facts)
-    assets, sources, uses = facts.assets, facts.sources, facts.uses
+    sources, uses = facts.sources, facts.uses
     codes: dict[Fraction, int] = {}
-    source, use, code, cost, upper = [], [], [], [], []
-    lot_value = (assets.lot * assets.unit_value)[sources.asset]
+    source, use, code, cost = [], [], [], []
     for j in range(len(uses)):
         at = np.flatnonzero(reach.barriers(j) == Barrier.NONE)
         matched = reach.match(j)
@@ -101,16 +100,12 @@ def _edges(facts: Facts, reach: SourceReach) -> Edges:
         use.append(np.full(len(at), j))
         code.append(shared[matched.factor_code[sources.asset[at]]])
         cost.append(costs.of_use(j)[at])
-        # More than the use plus a lot is of no use there: whole lots overshoot by less than one. What is held is
-        # left to the supply row, so that its dual is the price of the holding.
-        upper.append(uses.required_float[j] / matched.factor[sources.asset[at]] + lot_value[at])
     return Edges(
         source=_joined(source).astype(np.int64),
         use=_joined(use).astype(np.int64),
         factor_code=_joined(code).astype(np.int64),
         factors=tuple(codes),
         cost_bps=_joined(cost).astype(np.float64),
-        upper=_joined(upper).astype(np.float64),
     )
 
 

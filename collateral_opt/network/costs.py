@@ -22,11 +22,11 @@ class PairCosts:
         book, sources = facts.book, facts.sources
         self._is_cash = facts.assets.is_cash[sources.asset]
         self._currency = facts.asset_frame["currency"].to_numpy(dtype=object)[sources.asset]
-        self._asset_id = np.array(facts.assets.ids, dtype=object)[sources.asset]
-        self._holding_id = np.array(
-            [None if facility else i for i, facility in zip(sources.ids, sources.is_facility, strict=True)],
-            dtype=object,
-        )
+        held = np.flatnonzero(~sources.is_facility).tolist()
+        self._of_holding = {sources.ids[i]: i for i in held}
+        self._of_asset: dict[str, list[int]] = {}
+        for i in held:
+            self._of_asset.setdefault(facts.assets.ids[sources.asset[i]], []).append(i)
         self._costs = {
             place: _by_first(
                 book.costs.loc[book.costs[place].notna(), [place, "holding_id", "asset_id", "cost_bps"]].itertuples(
@@ -55,11 +55,10 @@ class PairCosts:
 
     def _own(self, place: str, identifier: str) -> Floats:
         cost = self._facts.sources.cost_bps.copy()
-        held = ~self._facts.sources.is_facility
         rows = self._costs[place].get(identifier, [])
         # A row by holding beats one by asset, so it is written after it.
         for holding, asset, bps in sorted(rows, key=lambda row: row[0] is not None):
-            cost[held & (self._asset_id == asset if holding is None else self._holding_id == holding)] = bps
+            cost[self._of_asset.get(asset, []) if holding is None else self._of_holding[holding]] = bps
         return cost
 
     def _cash_return(self, agreement: int) -> Floats:

@@ -142,12 +142,14 @@ def _blocks(facts: Facts, edges: Edges, place: Place, limit: LimitMatch) -> Iter
     for group, value in zip(lying_in.tolist(), measured, strict=True):
         if group >= 0:
             lying[int(np.searchsorted(touched, group))] += value
-    for cap in limit.caps:
+    for number, cap in enumerate(limit.caps):
+        alike = sum(1 for other in limit.caps[:number] if other.of == cap.of)
         rule = _cap(facts, cap, limit, touched, place.requirement)
         yield LimitBlock(
             place=place.name,
             governed=place.governed,
             label=place.prefix + limit.label,
+            basis=f"{cap.of} {alike + 1}" if alike else cap.of,
             measure=limit.measure,
             groups=[limit.groups[g] for g in touched.tolist()],
             edge=place.scope[counted],

@@ -155,7 +155,7 @@ class Edges:
     """Eligible and deliverable pairs, sorted by use, then source.
 
     ``factor_code`` is a position in ``factors`` (exact collateral factors); ``cost_bps`` is a year's cost on market
-    value, after cash return; ``upper`` is the most market value that can be of use there.
+    value, after cash return.
     """
 
     source: Ints
@@ -163,7 +163,6 @@ class Edges:
     factor_code: Ints
     factors: Sequence[Fraction]
     cost_bps: Floats
-    upper: Floats
 
     def __len__(self) -> int:
         return len(self.source)
@@ -221,6 +220,8 @@ class LimitBlock:
     place: str
     governed: Ints
     label: str
+    basis: str
+    """Which of the limit's caps this is: what it is of, and its number where there are several of that kind."""
     measure: str
     groups: Sequence[str]
     edge: Ints
@@ -280,11 +281,18 @@ class Network:
 
     @cached_property
     def least_value(self) -> Floats:
-        """Market value of the smallest line that may be delivered on each edge."""
-        assets = self.assets
-        least = (assets.unit_value * np.maximum(assets.lot, assets.min_quantity))[self.edge_asset]
-        min_line = np.array([float(m) for m in self.uses.min_line], dtype=np.float64)
-        return np.maximum(least, min_line[self.edges.use]) if len(self.edges) else least
+        """Market value of the smallest line that may be delivered on each edge: whole lots, and no less than asked."""
+        min_quantity = self.assets.min_quantity[self.edge_asset] / self.assets.lot[self.edge_asset]
+        min_line = np.array([float(m) for m in self.uses.min_line], dtype=np.float64)[self.edges.use] / self.lot_value
+        return np.ceil(np.maximum(1.0, np.maximum(min_quantity, min_line)) * (1 - 1e-12)) * self.lot_value
+
+    @cached_property
+    def most_value(self) -> Floats:
+        """Market value beyond which more is of no use on each edge: the use, and the smallest line that overshoots it.
+
+        What is held is left to the supply row, so that its dual is the price of the holding.
+        """
+        return self.uses.required_float[self.edges.use] / self.edges.factor + self.least_value
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,7 @@ def _marginal_costs(answer: Answer) -> Floats:
     for block in answer.network.limits:
         governed = block.governed[block.governed < uses.asking]
         if block.cap.of == "requirement" and len(governed):
-            labels = [("limit", block.place, block.label, block.cap.of, group) for group in block.groups]
+            labels = [("limit", block.place, block.label, block.basis, group) for group in block.groups]
             cost[governed] -= block.cap.share * sum(_worth(duals.get(label, 0.0)) for label in labels)
     return cost
 
@@ -207,7 +207,7 @@ def _limits(answer: Answer) -> pd.DataFrame:
     for block in network.limits:
         used, cap, _ = measured(block, view, flow)
         for g, group in enumerate(block.groups):
-            dual = _worth(answer.duals.get(("limit", block.place, block.label, block.cap.of, group), 0.0))
+            dual = _worth(answer.duals.get(("limit", block.place, block.label, block.basis, group), 0.0))
             key, row = (block.place, block.label, group), (cap[g] - used[g], used[g], cap[g], dual)
             known = tightest.get(key)
             if known is not None:

@@ -11,7 +11,6 @@ import numpy as np
 
 from collateral_opt.book import Book
 from collateral_opt.result.answer import Answer
-from collateral_opt.solve.passes import COVERED
 
 PACKAGES = ("collateral-opt", "highspy", "numpy", "pandas", "pulp")
 
@@ -28,7 +27,6 @@ def summarise(book: Book, answer: Answer, cost_bound: float, solver: str) -> dic
     shortfalls = ledger.shortfalls()
     total_shortfall, reserve_shortfall = sum(shortfalls, Fraction(0)), sum(answer.lacking, Fraction(0))
     gap = relative_gap(total_cost, lower_bound)
-    least = np.where(flows.short > COVERED * network.uses.required_float[: network.uses.asking], flows.short, 0.0)
     is_short = bool(total_shortfall or reserve_shortfall)
     return {
         "status": "short" if is_short else "optimal" if gap <= book.settings.mip_gap else "feasible",
@@ -36,7 +34,7 @@ def summarise(book: Book, answer: Answer, cost_bound: float, solver: str) -> dic
         "lower_bound": lower_bound,
         "gap": gap,
         "lp_gap": relative_gap(flows.cost, flows.bound),
-        "shortfall_bound": float(least[: network.uses.calls].sum()),
+        "shortfall_bound": float(answer.passes.reached[: len(ledger.shortfalls_by_rank())].sum()),
         "total_shortfall": float(total_shortfall),
         "reserve_shortfall": float(reserve_shortfall),
         "base_currency": book.settings.base_currency,

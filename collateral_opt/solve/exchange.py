@@ -13,6 +13,8 @@ from collateral_opt.solve.ledger import Ledger
 
 FEW = 24
 """Most lots of one side of an exchange; the other side follows from it."""
+MOST = 40
+"""Most lines, and most cheap edges, of a call that take part."""
 SWEEPS = 4
 """How often every call has its turn."""
 TURNS = 12
@@ -40,7 +42,7 @@ def exchange_all(ledger: Ledger) -> None:
 def _turn(ledger: Ledger, j: int) -> bool:
     """Make the best exchange at call ``j`` that holds exactly. Says whether there was one."""
     # Proceeds stay: what they are worth here depends on what funds them elsewhere.
-    edges = [k for k in ledger.lines_of[j] if ledger.funded_by[k] < 0]
+    edges = _candidates(ledger, [k for k in ledger.lines_of[j] if ledger.funded_by[k] < 0])
     lots = np.array([ledger.lots[k] for k in edges], dtype=np.float64)
     lines = np.flatnonzero(lots > 0)
     if not len(lines):
@@ -54,6 +56,13 @@ def _turn(ledger: Ledger, j: int) -> bool:
         if _exchanged(ledger, j, edges[lines[a]], int(gone.flat[at]), edges[b], int(come.flat[at])):
             return True
     return False
+
+
+def _candidates(ledger: Ledger, edges: list[int]) -> list[int]:
+    """The largest lines and the cheapest edges, so that the pairs of them stay few."""
+    lines = sorted((k for k in edges if ledger.lots[k]), key=lambda k: (-ledger.lots[k] * ledger.value[k], k))
+    cheap = sorted(edges, key=lambda k: (ledger.cost_bps[k] * float(ledger.lot_value[k]) / ledger.value[k], k))
+    return sorted({*lines[:MOST], *cheap[:MOST]})
 
 
 def _savings(ledger: Ledger, j: int, edges: list[int], lines: Ints, lots: Floats) -> tuple[Floats, Floats, Floats]:

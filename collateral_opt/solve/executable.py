@@ -70,15 +70,33 @@ def _settled(
     limits: Limits,
     set_aside: dict[int, Fraction],
 ) -> Ledger:
-    ledger = Ledger(network, _pool(network, flows), set_aside)
-    price = _prices(network, flows)[ledger.edge]
-    place(ledger, flows.x[ledger.edge], price)
+    pool, prices = _pool(network, flows), _prices(network, flows)
+    ledger = _placed(network, flows, pool, prices, set_aside)
+    short = np.flatnonzero(np.array([float(s) for s in ledger.shortfalls()]) > flows.short[: network.uses.calls])
+    wider = np.union1d(pool, np.flatnonzero(np.isin(network.edges.use, short) & _whole_lines(network)))
+    if len(wider) > len(pool):
+        # The edges nearest to being used may be those that make no whole line: what is short asks all the others.
+        ledger = _placed(network, flows, wider, prices, set_aside)
+    price = prices[ledger.edge]
     if not _close_enough(ledger, flows, mip_gap):
         refit(ledger, price)
-    if _is_shorter(ledger, flows) or (len(ledger.edge) <= TINY and not _close_enough(ledger, flows, mip_gap)):
+    make_way(ledger, price)
+    is_tiny = len(ledger.edge) <= TINY
+    if (is_tiny and not _close_enough(ledger, flows, mip_gap)) or _leaves_short(ledger, flows):
         nodes = EFFORT // (len(ledger.edge) + 1)
         polish(ledger, price, solver, replace(limits, mip_gap=mip_gap / 10, mip_nodes=nodes))
     return ledger
+
+
+def _placed(network: Network, flows: Flows, edge: Ints, prices: Floats, set_aside: dict[int, Fraction]) -> Ledger:
+    ledger = Ledger(network, edge, set_aside)
+    place(ledger, flows.x[edge], prices[edge])
+    return ledger
+
+
+def _whole_lines(network: Network) -> Bools:
+    """Edges whose source holds at least the smallest line that may be delivered there."""
+    return ~network.into_reserve & (network.held[network.edges.source] >= network.least_value * (1 - 1e-9))
 
 
 def _pool(network: Network, flows: Flows) -> Ints:
@@ -88,9 +106,10 @@ def _pool(network: Network, flows: Flows) -> Ints:
     if np.count_nonzero(leaving) <= SMALL:
         return np.flatnonzero(leaving)
     drawn = np.bincount(edges.source, weights=np.where(leaving, flows.x, 0.0), minlength=len(sources))
-    spare = leaving & ((network.held - drawn)[edges.source] >= network.lot_value)
+    whole = _whole_lines(network)
+    spare = whole & ((network.held - drawn)[edges.source] >= network.lot_value)
     per_cover = flows.reduced_cost / edges.factor
-    near = [_nearest(edges.use, per_cover, np.flatnonzero(kind)) for kind in (leaving, spare)]
+    near = [_nearest(edges.use, per_cover, np.flatnonzero(kind)) for kind in (whole, spare)]
     return np.unique(np.concatenate([*near, np.flatnonzero(leaving & (flows.x > 0))]))
 
 
@@ -126,6 +145,11 @@ def _is_shorter(ledger: Ledger, flows: Flows) -> bool:
     size = np.bincount(priority, weights=uses.required_float[:calls])
     short = np.array([float(s) for s in ledger.shortfalls_by_rank()])
     return bool(np.any(short > least + 1e-8 * size + 1e-9))
+
+
+def _leaves_short(ledger: Ledger, flows: Flows) -> bool:
+    """A book that the linear program covers is left short."""
+    return float(flows.short.sum()) <= 0 < sum(ledger.shortfalls())
 
 
 def place(ledger: Ledger, target: Floats, price: Floats) -> None:
@@ -177,7 +201,7 @@ def unfund(ledger: Ledger, price: Floats) -> bool:
 
 
 def give_back(ledger: Ledger, price: Floats) -> None:
-    """Take lots off the dearest lines of each row that rounding broke, until every row holds.
+    """Take lots off the lines of each row that rounding broke, last priority and dearest first, until every row holds.
 
     Shares of what is posted can break one another in turn by a lot at a time; so what goes grows after a while.
     """
@@ -186,7 +210,7 @@ def give_back(ledger: Ledger, price: Floats) -> None:
         rounds += 1
         much = 2 ** max(0, rounds - PATIENCE)
         for row in broken:
-            lines = sorted(ledger.lines_in(row), key=lambda line: (-price[line[0]], -line[0]))
+            lines = sorted(ledger.lines_in(row), key=lambda line: (-ledger.rank(line[0]), -price[line[0]], -line[0]))
             for k, a in lines:
                 over = -ledger.slack[row]
                 if over <= 0:
@@ -258,6 +282,28 @@ def trim(ledger: Ledger, j: int, price: Floats) -> bool:
             ledger.add(k, -count)
             went = True
     return went
+
+
+def make_way(ledger: Ledger, price: Floats) -> None:
+    """Where a call is short, take back what later priorities hold of its sources, and serve them after it.
+
+    Rounding can leave lots with a later priority that an earlier one lacks. Kept only if that serves better.
+    """
+    for j in turns(ledger)[: ledger.network.uses.calls]:
+        if ledger.missing[j] <= 0:
+            continue
+        before, standing = ledger.snapshot(), _standing(ledger)
+        sources = {ledger.source[k] for k in ledger.lines_of[j]}
+        for k, lots in enumerate(ledger.lots):
+            if lots and ledger.source[k] in sources and ledger.rank(k) > ledger.network.uses.priority[j]:
+                ledger.add(k, -lots)
+        retract(ledger, price)
+        for turn in turns(ledger):
+            fill(ledger, turn, price)
+        retract(ledger, price)
+        refit(ledger, price)
+        if _standing(ledger) >= standing:
+            ledger.restore(before)
 
 
 def refit(ledger: Ledger, price: Floats) -> None:

@@ -36,7 +36,8 @@ _OPTIONS: dict[str, bool | int | float | str] = {
     "small_matrix_value": 1e-12,  # drop nothing that a schedule could mean
     "mip_abs_gap": 1e-9,
 }
-_TOLERANCES = ("primal_feasibility_tolerance", "dual_feasibility_tolerance", "mip_feasibility_tolerance")
+# Not the mip_feasibility_tolerance: tightened to 1e-9, presolve of some integer programs writes out of bounds (1.15.1).
+_TOLERANCES = ("primal_feasibility_tolerance", "dual_feasibility_tolerance")
 _OCCASIONS = (cb.HighsCallbackType.kCallbackSimplexInterrupt, cb.HighsCallbackType.kCallbackMipInterrupt)
 _FEASIBLE_POINT = int(highspy.SolutionStatus.kSolutionStatusFeasible)
 _FINAL = {
@@ -145,17 +146,22 @@ class HighsSession:
         return bool(self._integer.any())
 
     def _run_until_clear(self) -> None:
-        """Run; resolve "unbounded or infeasible"; where the numbers fail, start afresh and looser, once."""
+        """Run; resolve "unbounded or infeasible"; where it ends unclear, start afresh by dual simplex, then looser."""
         ran = self._highs.run()
         if self._highs.getModelStatus() == HighsModelStatus.kUnboundedOrInfeasible:
             ran = self._without_presolve()
-        if ran == HighsStatus.kError or self._highs.getModelStatus() not in _CLEAR:
+        for tolerance in (TOLERANCE, LOOSER_TOLERANCE):
+            if ran != HighsStatus.kError and self._highs.getModelStatus() in _CLEAR:
+                return
             self._check("clearSolver", self._highs.clearSolver())
-            self._set_tolerance(LOOSER_TOLERANCE)
+            self._set_tolerance(tolerance)
+            self._set("simplex_strategy", 1)
             try:
-                self._check("run", self._highs.run())
+                ran = self._highs.run()
             finally:
+                self._set("simplex_strategy", _OPTIONS["simplex_strategy"])
                 self._set_tolerance(TOLERANCE)
+        self._check("run", ran)
 
     def _without_presolve(self) -> HighsStatus:
         self._set("presolve", "off")

@@ -35,6 +35,7 @@ class Ledger:
         lot = EXACT.array(network.assets.lot[asset])
         self.lot_value: list[Fraction] = list(view.unit_value * lot)
         self.use: list[int] = view.use.tolist()
+        self.source: list[int] = view.source.tolist()
         self.funded_by: list[int] = network.sources.funded_by[view.source].tolist()
         self.cost_bps = network.edges.cost_bps[edge]
         self.lots = [0] * len(edge)
@@ -106,6 +107,10 @@ class Ledger:
     def _fundable(self, j: int) -> int:
         """How much more could be spent of a facility, if everything it can take were given to it."""
         return sum(self.room(k) * self.value[k] for k in self.lines_of[j]) - self.missing[j]
+
+    def rank(self, k: int) -> int:
+        """The priority of the use that edge ``k`` goes to; what facilities are given comes before all calls."""
+        return int(self.network.uses.priority[self.use[k]]) if self.use[k] < self.network.uses.calls else -1
 
     def addable(self, k: int, wanted: int) -> int:
         """The most lots up to ``wanted`` that may be added, a new line starting at its least quantity."""

@@ -59,6 +59,7 @@ class Passes:
         self._row_lower = np.asarray(self.scaled.rows.lower, dtype=np.float64).copy()
         self._row_upper = np.asarray(self.scaled.rows.upper, dtype=np.float64).copy()
 
+        self.reached = np.zeros(network.uses.ranks)
         self._edges = len(view.edge)
         self._shorts = slice(self._edges, self._edges + network.uses.asking)
 
@@ -94,8 +95,8 @@ class Passes:
             size = float(np.max(aim, initial=0.0)) or 1.0
             self.session.change_costs(aim / size)
             solution = self._run(f"shortfall of priority rank {rank + 1}")
-            reached = float(aim @ np.maximum(solution.x, 0.0)) / self.scaling.row[first_row + rank]
-            self._row_upper[first_row + rank] = reached + COVERED
+            self.reached[rank] = float(aim @ np.maximum(solution.x, 0.0))
+            self._row_upper[first_row + rank] = self.reached[rank] / self.scaling.row[first_row + rank] + COVERED
             self.session.change_row_bounds(self._row_lower, self._row_upper)
 
     def cap_shortfalls(self, short: Floats) -> None:
@@ -136,7 +137,14 @@ class Passes:
         elif self.program.integer is not None:
             return covering
         else:
-            self.cap_shortfalls(np.zeros(self.network.uses.asking))
+            # What the solver's tolerance let pass as covered may not be within reach exactly: so much room is left.
+            found = np.maximum(covering.x[self._shorts], 0.0)
+            self.cap_shortfalls(found * self.scaling.column[self._shorts])
+            try:
+                return self.least_cost()
+            except InfeasibleError:
+                self.cap_shortfalls(self.network.uses.required_float[: self.network.uses.asking])
+                self.least_shortfalls()
         return self.least_cost()
 
     def bound(self, solution: Solution) -> float:

@@ -6,16 +6,18 @@ from difflib import get_close_matches
 
 from collateral_opt.errors import UsageError
 from collateral_opt.solve.highs import HighsSolver
-from collateral_opt.solve.pulp_adapter import PulpSolver, installed_solvers, known_solvers
 from collateral_opt.solve.seam import Solver
 
 
 def solver_named(name: str) -> Solver:
     """The solver of that name; :class:`UsageError` says which there are on this machine."""
+    if name.lower() == "highs":
+        return HighsSolver()
+    # PuLP takes a while to import, and the default road does without it.
+    from collateral_opt.solve.pulp_adapter import PulpSolver, known_solvers
+
     known = {"highs": "highs", **{f"pulp:{solver}".lower(): f"pulp:{solver}" for solver in known_solvers()}}
     asked = name.lower()
-    if asked == "highs":
-        return HighsSolver()
     if asked in known:
         return PulpSolver(known[asked].removeprefix("pulp:"))
     close = get_close_matches(asked, known, n=1) or get_close_matches(f"pulp:{asked}", known, n=1)
@@ -25,4 +27,6 @@ def solver_named(name: str) -> Solver:
 
 def available() -> list[str]:
     """The names of the solvers on this machine, the default first."""
+    from collateral_opt.solve.pulp_adapter import installed_solvers
+
     return ["highs", *(f"pulp:{solver}" for solver in installed_solvers())]

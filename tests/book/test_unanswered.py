@@ -40,8 +40,12 @@ def test_a_table_that_would_change_the_answer_is_refused() -> None:
 
 def test_a_scope_and_a_cap_on_lines_are_refused() -> None:
     agreement = {"agreement_id": "A", "counterparty": "Bank", "schedule": "cash", "max_lines": 1.0}
-    asked = book(agreements=[agreement]).replace(settings={"scope": "reoptimise"})
-    assert [(f.code, f.column) for f in unanswered(asked)] == [("E801", "scope"), ("E801", "max_lines")]
+    asked = book(agreements=[agreement]).replace(settings={"scope": "reoptimise", "max_moves": 1})
+    assert [(f.code, f.column) for f in unanswered(asked)] == [
+        ("E801", "scope"),
+        ("E801", "max_moves"),
+        ("E801", "max_lines"),
+    ]
 
 
 def test_locations_are_said_to_be_left_out() -> None:

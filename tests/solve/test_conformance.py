@@ -524,15 +524,17 @@ class Stumbling:
         return self._said or self._highs.getModelStatus()  # type: ignore[attr-defined, no-any-return]
 
 
-def test_where_numbers_fail_highs_is_asked_once_more_and_looser() -> None:
+def test_where_numbers_fail_highs_is_asked_once_more_by_dual_simplex_and_then_looser() -> None:
     unknown = highspy.HighsModelStatus.kUnknown
     session = HighsSolver().load(TRANSPORT)
     session._highs = stumbling = Stumbling(session._highs, [unknown])
     assert session.solve().objective == pytest.approx(135)
-    session._highs = again = Stumbling(session._highs, [unknown, unknown])
+    session._highs = looser = Stumbling(session._highs, [unknown, unknown])
+    assert session.solve().objective == pytest.approx(135)
+    session._highs = again = Stumbling(session._highs, [unknown] * 3)
     assert session.solve().status is Status.FAILED
-    assert stumbling.tolerances[:2] == [1e-9, 1e-7]
-    assert again.tolerances == [1e-9, 1e-7]
+    assert stumbling.tolerances == [1e-9, 1e-9]
+    assert looser.tolerances == again.tolerances == [1e-9, 1e-9, 1e-7]
 
 
 def test_unbounded_or_infeasible_is_settled_without_presolve() -> None:
@@ -669,3 +671,14 @@ def test_fifty_thousand_entries_become_a_named_model_in_seconds() -> None:
     assert problem.numConstraints() == 500
     assert len(problem.variables()) == 25_000
     assert time.process_time() - began < 10
+
+
+def test_a_program_that_primal_simplex_gives_up_on_is_solved_by_dual() -> None:
+    # Each column stands at its cheapest bound: -2 + 2 * -2 - 1 - 0 + 2 * -1 = -9. With column 1 at -1 both rows hold:
+    # 1 + 0 - 1 = 0, and 2 - 1 - 6 + 3 + 2 = 0.
+    bounds = [(-2.0, 0.0), (-1.0, 0.0), (-2.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (-1.0, 0.0)]
+    matrix = [[0, 0, 0, 1, 1, 1], [-1, 1, 3, 3, 0, -2]]
+    one = program([1, 0, 2, -1, -1, 2], bounds, matrix, [(-INF, 0.0), (-3.0, 0.0)])
+    solution = solver_named("highs").load(one).solve()
+    assert solution.status is Status.OPTIMAL
+    assert solution.objective == pytest.approx(-9.0, abs=1e-9)
