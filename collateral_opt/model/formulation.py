@@ -32,7 +32,7 @@ def formulate(network: Network, edge: Ints | None = None) -> Program:
         lower=np.zeros(len(view.edge) + uses.asking),
         upper=np.concatenate([network.most_value[view.edge], required]),
         cost=cost_aim(view),
-        unit=np.concatenate([typical(view), required]),
+        unit=np.concatenate([typical(view), np.where(required > 0, required, 1.0)]),
         rows=stack(
             [
                 cover(view),

@@ -151,7 +151,7 @@ class HighsSession:
         if self._highs.getModelStatus() == HighsModelStatus.kUnboundedOrInfeasible:
             ran = self._without_presolve()
         for tolerance in (TOLERANCE, LOOSER_TOLERANCE):
-            if ran != HighsStatus.kError and self._highs.getModelStatus() in _CLEAR:
+            if ran != HighsStatus.kError and self._is_clear():
                 return
             self._check("clearSolver", self._highs.clearSolver())
             self._set_tolerance(tolerance)
@@ -162,6 +162,13 @@ class HighsSession:
                 self._set("simplex_strategy", _OPTIONS["simplex_strategy"])
                 self._set_tolerance(TOLERANCE)
         self._check("run", ran)
+
+    def _is_clear(self) -> bool:
+        """Whether the last run ended in a word that can be relied on: an optimum has a feasible point."""
+        said = self._highs.getModelStatus()
+        if said == HighsModelStatus.kOptimal and self._highs.getInfo().primal_solution_status != _FEASIBLE_POINT:
+            return False
+        return said in _CLEAR
 
     def _without_presolve(self) -> HighsStatus:
         self._set("presolve", "off")

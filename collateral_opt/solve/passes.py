@@ -24,6 +24,8 @@ COVERED = 1e-9
 """A call is covered by the linear program when less than this share of it is missing."""
 PENALTY = 1e4
 """What an uncovered call costs in the first pass, where the dearest edge used in full costs 100."""
+NOISE = 1e-6
+"""Basis points a year below which a negative price of a call is the solver's noise."""
 FACE = 1e-7
 """Reduced costs and duals smaller than this, in scaled figures, count as zero when ties are broken."""
 
@@ -216,7 +218,7 @@ def cost_bound(passes: Passes, flows: Flows, shortfalls: Sequence[Fraction]) -> 
             # Less short than the linear program, whose calls are met exactly: an excess made room under some share.
             passes.allow_excess()
             return passes.priced()[0]
-    if np.any(duals[: passes.network.uses.calls] < 0):
+    if np.any(duals[: passes.network.uses.calls] < -NOISE):
         passes.allow_excess()
         bound, _ = passes.priced()
     return bound

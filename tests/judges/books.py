@@ -440,7 +440,7 @@ class Maker:
             "kind": kind,
             "gives": gives["asset_id"],
             "takes": None,
-            "capacity": self.amount(gives["currency"]) * self.pick((2.0, 5.0, 1.0, 0.5)),
+            "capacity": round(self.amount(gives["currency"]) * self.pick((2.0, 5.0, 1.0, 0.5)), 2),
             "cost_bps": self.pick((0.0, 1.0, 5.0, 12.5, 60.0)),
             "one_off_bps": self.maybe(40, (0.0, 0.25, 2.0)),
             "counterparty": self.maybe(60, ("CP1", "CP2", "P1")),
@@ -490,7 +490,7 @@ class Maker:
             reserves.append({
                 "reserve_id": f"R{i}",
                 "schedule": f"Q{i}",
-                "amount": self.amount(currency) * self.pick((1.0, 2.0, 0.25, 5.0)),
+                "amount": round(self.amount(currency) * self.pick((1.0, 2.0, 0.25, 5.0)), 2),
                 "currency": currency,
             })  # fmt: skip
         return {"assets": frame(self.assets), "reserves": frame(reserves)}
