@@ -86,3 +86,24 @@ def test_what_stands_over_a_cap_already_is_found() -> None:
     assert (found.code, found.severity, found.table, found.value) == ("W523", "warning", "posted", "A")
     assert "limit 'bonds'" in found.cause
     assert posted_over_cap(answer(STOCK, [{**CALL, "amount": 1e5}], BONDS).book) == []
+
+
+def test_shares_at_their_caps_survive_the_rounding_to_lots() -> None:
+    """Ten issuers at most a tenth each, all at their cap: rounding down must not make the shares undo one another."""
+    assets = [asset("USD", "cash")]
+    assets += [asset(f"B{i}", lot_size=1000.0, issuer=f"I{i}", price=0.9 + i / 100) for i in range(14)]
+    holdings: list[Row] = [{"holding_id": "H", "asset_id": "USD", "quantity": 2e6, "cost_bps": 40.0}]
+    holdings += [{"holding_id": f"H{i}", "asset_id": f"B{i}", "quantity": 9e5, "cost_bps": 2.0 + i} for i in range(14)]
+    share = {"label": "issuer", "select": {"asset_type": "debt"}, "group_by": "issuer", "of": "posted", "max": 0.1}
+    result = optimise(
+        desk(
+            assets=assets,
+            holdings=holdings,
+            agreements=[{"agreement_id": "A", "counterparty": "Bank", "schedule": "s"}],
+            calls=[{**CALL, "amount": 5_000_000.0}],
+            schedules={"s": {"rules": [{"label": "all", "haircut": 0}], "limits": [share]}},
+        )
+    )
+    assert result.calls["shortfall"].tolist() == [0.0]
+    # The ten cheapest at 500,000 each cost (2 + ... + 11) bps of it; a lot of each in cash instead adds under 1 %.
+    assert result.total_cost <= 500_000 * sum(range(2, 12)) / 1e4 * 1.01

@@ -153,17 +153,19 @@ def _leaves_short(ledger: Ledger, flows: Flows) -> bool:
 
 
 def place(ledger: Ledger, target: Floats, price: Floats) -> None:
-    """Bring the ledger near ``target`` (market values): round down, give back what breaks a row, fill, trim."""
+    """Bring the ledger near ``target`` (market values): round down, fill, give back what breaks a row, trim.
+
+    Filling comes first: rounding down makes the whole smaller, and with it what a share of the whole may be.
+    """
     for k, (x, value) in enumerate(zip(target.tolist(), ledger.lot_value, strict=True)):
         wanted = int(x / float(value) + 1e-7)
         ledger.add(k, (wanted if wanted >= ledger.least[k] else 0) - ledger.lots[k])
-    give_back(ledger, price)
     order = turns(ledger)
-    for _ in range(ROUNDS):
+    for done in range(ROUNDS):
         for j in order:
             fill(ledger, j, price)
         retract(ledger, price)
-        if not any([trim(ledger, j, price) for j in order]):
+        if not any([trim(ledger, j, price) for j in order]) and done:
             break
 
 
