@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from collateral_opt.network.exact import EXACT, Arithmetic, Array, exact
+from collateral_opt.network.exact import Arithmetic, Array, exact
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -356,8 +356,3 @@ class View:
         column = np.full(len(self.network.edges), -1, dtype=np.int64)
         column[self.edge] = np.arange(len(self.edge))
         return column
-
-
-def exactly(network: Network, edge: Ints) -> View:
-    """``edge`` of ``network`` in exact arithmetic."""
-    return View(network, edge, EXACT)
