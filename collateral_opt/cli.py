@@ -1,9 +1,8 @@
 """The command line: ``collateral-opt allocate | check | generate | eligible | requirement``.
 
-Exit status: 0 every call covered; 3 solved, but some call or reserve is short; 2 the book or the command is
-wrong,
-and nothing is written; 4 the solver gave up or its answer was refused; 130 interrupted. Whatever takes long
-to import is imported inside the command that needs it.
+Exit status: 0 every call covered; 3 solved, but some call or reserve is short; 2 the book or the command is wrong,
+and nothing is written; 4 the solver gave up or its answer was refused; 130 interrupted. Whatever takes long to import
+is imported inside the command that needs it.
 """
 
 from __future__ import annotations
@@ -242,8 +241,7 @@ def _fail(status: int, message: str) -> None:
 
 
 def _leave(status: int) -> None:
-    """End an interrupted run: at once if a solver is still at work in its own thread, which nothing can
-    stop."""
+    """End an interrupted run: at once if a solver is still at work in its own thread, which nothing can stop."""
     say("interrupted. Nothing was written.", error=True)
     if threading.active_count() > 1:
         with suppress(OSError):

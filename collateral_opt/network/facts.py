@@ -33,6 +33,10 @@ class Agreements:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def family(self, agreement: int) -> tuple[str | None, ...]:
+        """Who counts as the counterparty of an agreement."""
+        return self.counterparty[agreement], self.counterparty_parent[agreement]
+
 
 @dataclass(frozen=True)
 class Terms:
@@ -79,10 +83,6 @@ class Facts:
             return np.zeros(len(issuer), dtype=bool)
         members = [code_of[name] for name in family if name in code_of]
         return np.isin(issuer, members) | np.isin(parent, members)
-
-    def family_of(self, agreement: int) -> tuple[str | None, ...]:
-        """Who counts as the counterparty of an agreement."""
-        return self.agreements.counterparty[agreement], self.agreements.counterparty_parent[agreement]
 
 
 def gather(book: Book) -> Facts:
@@ -253,7 +253,7 @@ def _terms(
         ],
         margin_type=[*calls["margin_type"], *([None] * (len(reserves) + len(takers)))],
         family=[
-            *((agreements.counterparty[a], agreements.counterparty_parent[a]) for a in agreement),
+            *(agreements.family(a) for a in agreement),
             *nobody,
             *((name,) for name in takers["counterparty"]),
         ],

@@ -111,7 +111,7 @@ def _posted(facts: Facts, agreement: int, rows: Ints) -> Posted:
     schedule, currency = agreements.schedule[agreement], agreements.currency[agreement]
     margin_type = facts.eligibility.posted_margin_types.get(agreements.ids[agreement])
     matched = facts.eligibility.match(schedule, currency, margin_type)
-    counts = matched.eligible & ~facts.wrong_way(facts.family_of(agreement), schedule)
+    counts = matched.eligible & ~facts.wrong_way(agreements.family(agreement), schedule)
     at = {identifier: i for i, identifier in enumerate(facts.assets.ids)}
     found = Posted()
     lines = facts.book.posted.iloc[rows]

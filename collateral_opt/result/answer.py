@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+
+import numpy as np
 
 from collateral_opt.errors import InfeasibleError
 from collateral_opt.network.exact import exact
@@ -16,7 +18,7 @@ from collateral_opt.solve.passes import COVERED, Flows, Passes, cost_bound
 
 @dataclass(frozen=True)
 class Line:
-    """One line in whole lots: from a source to a use. Values in base currency, exact; ``cost_bps`` a year.
+    """One line in whole lots: from a source to a use. Values in base currency, exact.
 
     ``cost`` is what the line costs over the horizon; of proceeds, without what producing them costs, which is told
     where they are produced.
@@ -110,9 +112,11 @@ class Answer:
         return market_value * bps / 10_000 * self.network.horizon_years
 
     @cached_property
-    def duals(self) -> Mapping[tuple[str, ...], float]:
-        """The price of each row of the linear program, by its label."""
-        return dict(zip(self.flows.program.rows.labels, self.flows.row_dual.tolist(), strict=True))
+    def delivered(self) -> Floats:
+        """Market value on each edge of the network, to calls and facilities."""
+        flow = np.zeros(len(self.network.edges))
+        flow[self.ledger.edge] = self.ledger.market_values()
+        return flow
 
     def produced(self, source: int) -> Fraction:
         """Market value of what is spent of a facility."""

@@ -125,7 +125,7 @@ def _calls(answer: Answer) -> pd.DataFrame:
                 _shown(shortfall),
                 cents(max(Fraction(0), covered - required)),
                 np.nan if shortfall else marginal[j] + 0.0,
-                reason_for_shortfall(network, ledger, j) if shortfall else None,
+                reason_for_shortfall(answer, j) if shortfall else None,
             )
         )
     return _frame("calls", rows)
@@ -138,7 +138,7 @@ def _shown(shortfall: Fraction) -> float:
 
 def _marginal_costs(answer: Answer) -> Floats:
     """Per call and reserve: the dual of its cover, less what the room is worth that it gives to caps on it."""
-    uses, duals = answer.network.uses, answer.duals
+    uses, duals = answer.network.uses, answer.flows.duals
     cost = np.array([duals[("cover", identifier)] for identifier in uses.ids[: uses.asking]])
     for block in answer.network.limits:
         governed = block.governed[block.governed < uses.asking]
@@ -154,7 +154,7 @@ def _inventory(answer: Answer) -> pd.DataFrame:
     for line in answer.lines:
         used[line.source] += line.quantity
     at_home: dict[str, float] = defaultdict(float)
-    for label, dual in answer.duals.items():
+    for label, dual in answer.flows.duals.items():
         if label[0] == "home":
             at_home[label[1]] += _worth(dual)
     rows: list[tuple[Any, ...]] = []
@@ -167,7 +167,7 @@ def _inventory(answer: Answer) -> pd.DataFrame:
                 float(quantity),
                 float(used[i]),
                 float(quantity - used[i]),
-                _worth(answer.duals.get(("supply", identifier), 0.0)) + at_home[identifier],
+                _worth(answer.flows.duals.get(("supply", identifier), 0.0)) + at_home[identifier],
             )
         )
     return _frame("inventory", rows)
@@ -201,13 +201,12 @@ def _limits(answer: Answer) -> pd.DataFrame:
     """Every group of every limit that an eligible edge or a posted asset touches, at its tightest cap."""
     network = answer.network
     view = View(network, np.arange(len(network.edges)), FLOAT)
-    flow = answer.counted.copy()
-    flow[answer.ledger.edge] = answer.ledger.market_values()
+    flow = answer.delivered + answer.counted
     tightest: dict[tuple[str, str, str], tuple[float, float, float, float]] = {}
     for block in network.limits:
         used, cap, _ = measured(block, view, flow)
         for g, group in enumerate(block.groups):
-            dual = _worth(answer.duals.get(("limit", block.place, block.label, block.basis, group), 0.0))
+            dual = _worth(answer.flows.duals.get(("limit", block.place, block.label, block.basis, group), 0.0))
             key, row = (block.place, block.label, group), (cap[g] - used[g], used[g], cap[g], dual)
             known = tightest.get(key)
             if known is not None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from collateral_opt.network.exact import FLOAT
-from collateral_opt.network.network import Barrier, Bools, Network, View
+from collateral_opt.network.network import Barrier, Bools, View
+from collateral_opt.result.answer import Answer
 from collateral_opt.result.measure import measured
-from collateral_opt.solve.ledger import Ledger
 
 _WORDS = {
     Barrier.INELIGIBLE: "not eligible",
@@ -18,8 +18,9 @@ _WORDS = {
 }
 
 
-def reason_for_shortfall(network: Network, ledger: Ledger, use: int) -> str:
+def reason_for_shortfall(answer: Answer, use: int) -> str:
     """What stands in the way of call ``use``: nothing reaches it, limits are full, sources are used up, or lots."""
+    network = answer.network
     barriers = network.reach.barriers(use)
     undecided = network.reach.undecided(use) & (barriers == Barrier.INELIGIBLE)
     refused = {word: int(np.count_nonzero(barriers == barrier)) for barrier, word in _WORDS.items()}
@@ -28,8 +29,8 @@ def reason_for_shortfall(network: Network, ledger: Ledger, use: int) -> str:
     others = ", ".join(f"{count} {word}" for word, count in refused.items() if count)
     if not np.any(barriers == Barrier.NONE):
         return f"nothing can be delivered: of what is held {others}" if others else "nothing is held"
-    idle = _idle(network, ledger, use)
-    full = _full_limits(network, ledger, use, idle)
+    idle = _idle(answer, use)
+    full = _full_limits(answer, use, idle)
     if full:
         said = f"limits are full: {', '.join(full)}"
     elif np.any(idle):
@@ -39,26 +40,24 @@ def reason_for_shortfall(network: Network, ledger: Ledger, use: int) -> str:
     return f"{said}; of the rest {others}" if others else said
 
 
-def _idle(network: Network, ledger: Ledger, use: int) -> Bools:
+def _idle(answer: Answer, use: int) -> Bools:
     """Edges into the call whose source still has the smallest line that may be delivered."""
-    drawn = np.bincount(
-        network.edges.source[ledger.edge], weights=ledger.market_values(), minlength=len(network.sources)
-    )
+    network = answer.network
+    drawn = np.bincount(network.edges.source, weights=answer.delivered, minlength=len(network.sources))
     spare = (network.held - drawn)[network.edges.source]
     return np.asarray((network.edges.use == use) & (spare >= network.lot_value * (1 - 1e-9)))
 
 
-def _full_limits(network: Network, ledger: Ledger, use: int, idle: Bools) -> list[str]:
+def _full_limits(answer: Answer, use: int, idle: Bools) -> list[str]:
     """Limits without room for one more lot of an idle edge."""
+    network = answer.network
     view = View(network, np.arange(len(network.edges)), FLOAT)
-    flow = np.zeros(len(network.edges))
-    flow[ledger.edge] = ledger.market_values()
     found: set[str] = set()
     for block in network.limits:
         candidates = np.flatnonzero(idle[block.edge])
         if use not in block.governed or not len(candidates):
             continue
-        used, cap, counts = measured(block, view, flow)
+        used, cap, counts = measured(block, view, answer.delivered)
         edge, group = block.edge[candidates], block.group[candidates]
         more = counts[edge] * network.lot_value[edge]
         if np.any(more > (cap - used)[group] * (1 + 1e-9)):

@@ -124,9 +124,8 @@ def _nearest(use: Ints, price: Floats, among: Ints) -> Ints:
 def _prices(network: Network, flows: Flows) -> Floats:
     """Per edge: basis points a year for one unit of cover, with what the supply and limits it takes are worth."""
     uses = network.uses
-    duals = dict(zip(flows.program.rows.labels, flows.row_dual.tolist(), strict=True))
-    worth = [duals[("cover", name)] for name in uses.ids[: uses.asking]]
-    worth += [-duals[("conversion", name)] for name in uses.ids[uses.asking :]]
+    worth = [flows.duals[("cover", name)] for name in uses.ids[: uses.asking]]
+    worth += [-flows.duals[("conversion", name)] for name in uses.ids[uses.asking :]]
     marginal = np.array(worth, dtype=np.float64)[network.edges.use]
     return np.maximum(flows.reduced_cost / network.edges.factor + marginal, 0.0)
 
@@ -291,11 +290,13 @@ def make_way(ledger: Ledger, price: Floats) -> None:
 
     Rounding can leave lots with a later priority that an earlier one lacks. Kept only if that serves better.
     """
+    if len(ledger.shortfalls_by_rank()) < 2:
+        return
     for j in turns(ledger)[: ledger.network.uses.calls]:
         if ledger.missing[j] <= 0:
             continue
-        before, standing = ledger.snapshot(), _standing(ledger)
         sources = {ledger.source[k] for k in ledger.lines_of[j]}
+        before, standing = ledger.snapshot(), _standing(ledger)
         for k, lots in enumerate(ledger.lots):
             if lots and ledger.source[k] in sources and ledger.rank(k) > ledger.network.uses.priority[j]:
                 ledger.add(k, -lots)

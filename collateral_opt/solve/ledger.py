@@ -167,11 +167,6 @@ class Ledger:
             totals[rank] = totals.get(rank, Fraction(0)) + short
         return tuple(total for _, total in sorted(totals.items()))
 
-    def produced(self, source: int) -> Fraction:
-        """Market value of what is spent from a source."""
-        mine = np.flatnonzero(self.network.edges.source[self.edge] == source).tolist()
-        return sum((self.lots[k] * self.lot_value[k] for k in mine), Fraction(0))
-
     def cost(self) -> Fraction:
         """Yearly basis points times base currency of everything on the ledger, exact."""
         lines = zip(self.lots, self.lot_value, self.cost_bps.tolist(), strict=True)
@@ -179,7 +174,7 @@ class Ledger:
 
     def market_values(self) -> Floats:
         """Market value on each edge, for a solver."""
-        return np.array([float(n * v) for n, v in zip(self.lots, self.lot_value, strict=True)])
+        return np.array([float(n * v) if n else 0.0 for n, v in zip(self.lots, self.lot_value, strict=True)])
 
     def snapshot(self) -> tuple[int, ...]:
         """The lots as they stand."""

@@ -7,9 +7,10 @@ better can exist and the passes by priority are skipped.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 
@@ -46,6 +47,11 @@ class Flows:
     row_dual: Floats
     reduced_cost: Floats
 
+    @cached_property
+    def duals(self) -> Mapping[tuple[str, ...], float]:
+        """The price of each row, by its label."""
+        return dict(zip(self.program.rows.labels, self.row_dual.tolist(), strict=True))
+
 
 class Passes:
     """A formulated network loaded into a solver, and what has been promised so far."""
@@ -60,7 +66,6 @@ class Passes:
         self._lower, self._upper = self.scaled.lower.copy(), self.scaled.upper.copy()
         self._row_lower = np.asarray(self.scaled.rows.lower, dtype=np.float64).copy()
         self._row_upper = np.asarray(self.scaled.rows.upper, dtype=np.float64).copy()
-
         self.reached = np.zeros(network.uses.ranks)
         self._edges = len(view.edge)
         self._shorts = slice(self._edges, self._edges + network.uses.asking)
