@@ -87,6 +87,8 @@ def allocate(
 
             loaded = _read(book)
             findings = _all_findings(loaded)
+            if any(finding.severity == "error" for finding in findings):
+                raise BookError(findings)
             if findings and not quiet:
                 say(findings_text(findings), error=True)
             for path in programs:

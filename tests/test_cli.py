@@ -68,6 +68,16 @@ def test_a_short_call_is_exit_status_3_with_its_reason(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "report.html").is_file()
 
 
+def test_what_is_not_answered_is_refused_once_and_nothing_is_written(tmp_path: Path) -> None:
+    book = shutil.copytree(CHEAP, tmp_path / "book")
+    holding = (book / "holdings.csv").read_text(encoding="utf-8").splitlines()[1].split(",")[0]
+    (book / "pins.csv").write_text(f"call_id,holding_id,forbid\nMC1,{holding},true\n", encoding="utf-8")
+    done = run("allocate", book, "--out", tmp_path / "out", "--write-lp", tmp_path / "program.lp")
+    assert done.returncode == 2
+    assert done.stderr.count("E801") == 1
+    assert names(tmp_path) == ["book"]
+
+
 def test_quiet_says_nothing(tmp_path: Path) -> None:
     done = run("allocate", CHEAP, "--out", tmp_path / "out", "--quiet", "--no-report", "--workbook")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
