@@ -276,10 +276,13 @@ def _program_file(path: Path | None, suffix: str, force: bool) -> Path | None:
 
 def _all_findings(book: Book) -> tuple[Finding, ...]:
     """What the book's own checks found, and what shows only when it is about to be answered."""
-    from collateral_opt.book.unanswered import unanswered
-    from collateral_opt.network.findings import posted_over_cap
+    whole = book.in_full
+    if not len(whole.posted) and not len(whole.pins):
+        return book.findings
+    from collateral_opt.network import build_network
+    from collateral_opt.collisions import findings
 
-    return (*book.findings, *unanswered(book), *posted_over_cap(book))
+    return (*book.findings, *findings(whole, build_network(whole)))
 
 
 def _write_program(book: Book, path: Path) -> None:

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from collateral_opt.book import Book
-from collateral_opt.book.unanswered import unanswered
-from collateral_opt.errors import BookError, InfeasibleError
+from collateral_opt.errors import InfeasibleError
 from collateral_opt.network import Network, build_network
 from collateral_opt.result import Result
 from collateral_opt.result.answer import Answer
 from collateral_opt.result.assemble import assemble
 from collateral_opt.result.checker import require_valid
 from collateral_opt.result.summary import summarise
+from collateral_opt.collisions import require_possible_pins
 from collateral_opt.solve.executable import make_executable
 from collateral_opt.solve.passes import solve_flows
 from collateral_opt.solve.registry import solver_named
@@ -34,17 +34,15 @@ def optimise(book: Book, *, solver: str = "highs", progress: Progress | None = N
         progress: called with the name of each stage as it begins.
 
     Raises:
-        BookError: the book asks for what this version does not answer.
+        BookError: something is pinned that cannot be.
         SolverError: the solver gave up.
         CheckFailed: the checker refused the answer: a defect of this program, and nothing is returned.
     """
-    refused = [finding for finding in unanswered(book) if finding.severity == "error"]
-    if refused:
-        raise BookError(refused)
     clock = Clock(progress)
     chosen, limits = solver_named(solver), Limits(seconds=book.settings.time_limit_s)
     with clock("matching"):
-        network = build_network(book)
+        network = build_network(book.in_full)
+        require_possible_pins(book, network)
     answers = _answers(network, chosen, book.settings.mip_gap, limits, clock)
     with clock("pricing"):
         answer = min(answers, key=Answer.standing)

@@ -33,7 +33,7 @@ def write_program(book: Book, path: Path) -> None:
     writers = {".lp": write_lp, ".mps": write_mps}
     if path.suffix.lower() not in writers:
         raise UsageError(f"{path.name} is neither .lp nor .mps. Give the file one of these suffixes.")
-    _, flows = solve_flows(build_network(book), solver_named("highs"))
+    _, flows = solve_flows(build_network(book.in_full), solver_named("highs"))
     upper = flows.program.upper.copy()
     upper[len(flows.x) :] = np.where(flows.short > 0, flows.short * (1 + COVERED), 0.0)
     writers[path.suffix.lower()](replace(flows.program, upper=upper), path)
@@ -65,7 +65,7 @@ class CrossCheck:
 
 def cross_check(book: Book, solver: str) -> CrossCheck:
     """Solve the linear program of ``book`` with the default solver and with ``solver``, and compare the optima."""
-    network, limits = build_network(book), Limits(seconds=book.settings.time_limit_s)
+    network, limits = build_network(book.in_full), Limits(seconds=book.settings.time_limit_s)
     horizon = float(network.horizon_years) / 10_000
     _, ours = solve_flows(network, solver_named("highs"), limits)
     _, theirs = solve_flows(network, solver_named(solver), limits)

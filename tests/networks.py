@@ -8,7 +8,20 @@ from fractions import Fraction
 
 import numpy as np
 
-from collateral_opt.network.network import Assets, Barrier, Cap, Edges, Kind, LimitBlock, Network, Sources, Uses
+from collateral_opt.network.network import (
+    Assets,
+    Barrier,
+    Cap,
+    Edges,
+    Kind,
+    LimitBlock,
+    Network,
+    Recallable,
+    Release,
+    Sources,
+    Switches,
+    Uses,
+)
 
 
 class EverythingReaches:
@@ -22,6 +35,9 @@ class EverythingReaches:
 
     def undecided(self, use: int) -> np.ndarray:
         return np.zeros(self._sources, dtype=bool)
+
+    def why(self, use: int, source: int) -> str:
+        return ""
 
 
 def network(
@@ -127,6 +143,7 @@ def limit(
             asset=np.array(asset or [-1] * n, dtype=np.int64),
         ),
         shut=np.array(shut or [False] * n),
+        recalled=np.zeros(len(edge), dtype=bool),
     )
 
 
@@ -177,4 +194,64 @@ def with_facility_and_reserve() -> Network:
             cost_bps=np.array([5.0, 20.0, 0.0, 1.0]),
         ),
         reach=EverythingReaches(3),
+    )
+
+
+def with_recall() -> Network:
+    """What lies at A may be replaced by B0 and serve a call C of 50 at B, or come home into H.
+
+    Sources B0 (100 at 1), H (nothing held), P (80 of H's asset, lying at A at 0.9). A requires 10 less than lies there.
+    Edges: C<-P at 0.8, A<-B0 at 0.5, home<-P.
+    """
+    plain = network([("B0", 1, 1, 100), ("H", 1, 1, 0)], [("C", "50")], [])
+    paper = plain.assets
+    return replace(
+        plain,
+        assets=replace(paper, is_cash=np.zeros(2, dtype=bool)),
+        agreement_ids=["A", "B"],
+        sources=Sources(
+            ids=["B0", "H", "P"],
+            asset=np.array([0, 1, 1]),
+            quantity=np.array([100.0, 0.0, 80.0]),
+            capacity=[None] * 3,
+            deliverable_at=np.zeros(3, dtype=np.int64),
+            cost_bps=np.array([5.0, 7.0, 0.0]),
+            funded_by=np.array([-1, -1, 1]),
+            recallable=Recallable(
+                agreement=np.array([0]),
+                joins=np.array([1]),
+                factor=[Fraction(9, 10)],
+                keep_bps=np.array([20.0]),
+                wait=np.array([0]),
+            ),
+        ),
+        uses=Uses(
+            ids=["C", "A", "home"],
+            kind=np.array([Kind.CALL, Kind.AGREEMENT, Kind.HOME], dtype=np.int8),
+            agreement=np.array([1, 0, -1]),
+            schedule=["S", "S", ""],
+            required=[Fraction(50), Fraction(-10), Fraction(80)],
+            priority=np.array([0, 0]),
+            min_line=[Fraction(0)] * 3,
+            extent=[Fraction(50), Fraction(72), Fraction(80)],
+        ),
+        edges=Edges(
+            source=np.array([2, 0, 2]),
+            use=np.array([0, 1, 2]),
+            factor_code=np.array([0, 1, 2]),
+            factors=(Fraction(8, 10), Fraction(1, 2), Fraction(1)),
+            cost_bps=np.array([-13.0, 5.0, -20.0]),
+        ),
+        reach=EverythingReaches(3),
+        releases=[Release("A", 1, np.array([0]), np.array([1]), Fraction(10))],
+        switches=Switches(
+            labels=[("line", "call", "C", "H"), ("line", "agreement", "A", "B0"), ("recall", "A", "asset H", "H")],
+            edge=np.array([0, 1, 0, 2]),
+            switch=np.array([0, 1, 2, 2]),
+            fixed=[Fraction(0), Fraction(3), Fraction(4)],
+            worth=[Fraction(0)] * 3,
+            is_move=np.ones(3, dtype=bool),
+            budgets=[("moves", np.array([0, 1, 2]), 2)],
+        ),
+        standing_cost=Fraction(80 * 20),
     )

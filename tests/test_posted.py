@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from collateral_opt import optimise
-from collateral_opt.network.findings import posted_over_cap
+from collateral_opt.network import build_network
+from collateral_opt.network.findings import network_findings
 from collateral_opt.result import Result
 from tests.desks import Row, asset, desk
 
@@ -82,10 +83,11 @@ def test_a_limit_holds_over_all_calls_of_an_agreement_whatever_schedule_they_nam
 
 def test_what_stands_over_a_cap_already_is_found() -> None:
     result = answer(STOCK, [{**CALL, "amount": 1e5}], BONDS, LYING)
-    (found,) = posted_over_cap(result.book)
+    (found,) = network_findings(result.book, build_network(result.book))
     assert (found.code, found.severity, found.table, found.value) == ("W523", "warning", "posted", "A")
     assert "limit 'bonds'" in found.cause
-    assert posted_over_cap(answer(STOCK, [{**CALL, "amount": 1e5}], BONDS).book) == []
+    clean = answer(STOCK, [{**CALL, "amount": 1e5}], BONDS).book
+    assert network_findings(clean, build_network(clean)) == []
 
 
 def test_shares_at_their_caps_survive_the_rounding_to_lots() -> None:

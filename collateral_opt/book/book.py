@@ -17,6 +17,9 @@ from eligibility_rules import Schedule, ScheduleError, minor_unit
 from ..errors import BookError, Finding
 from . import checks
 from .codes import finding
+from .house import HouseLimit, parse_house_limits
+from .house_groups import house_findings
+from .in_full import in_full
 from .schedules import find_schedule, problems, read_schedules
 from .settings import Settings, read_settings
 from .tables import REQUIRED_TABLES, ROW_MODELS, Table, empty, hint, normalise
@@ -26,7 +29,7 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 @dataclass(frozen=True, eq=False)
 class Book:
-    """What the firm brings to one run: settings, twelve tables, the schedules they name.
+    """What the firm brings to one run: settings, tables, the schedules they name.
 
     Build it with :meth:`from_tables` or ``collateral_opt.io.read.read_book``: both check everything and
     raise :class:`~collateral_opt.errors.BookError` with *all* findings. Warnings and notes stay in
@@ -67,7 +70,10 @@ class Book:
     reserves: pd.DataFrame
     costs: pd.DataFrame
     pins: pd.DataFrame
+    received: pd.DataFrame
+    instructions: pd.DataFrame
     schedules: Mapping[str, Schedule]
+    house_limits: tuple[HouseLimit, ...] = ()
     findings: tuple[Finding, ...] = dataclass_field(default=(), repr=False)
 
     @classmethod
@@ -77,6 +83,7 @@ class Book:
         *,
         settings: Mapping[str, object] | Settings | None,
         schedules: Mapping[str, Schedule | Mapping[str, object]],
+        house_limits: object = None,
         found: Iterable[Finding] = (),
         failed_schedules: Iterable[str] = (),
     ) -> Book:
@@ -84,8 +91,9 @@ class Book:
 
         ``tables`` by name; text and typed columns both do, an index named "file row" gives the row numbers
         to show (otherwise the first row is row 2). ``schedules`` by name, as Schedule or as their YAML's
-        mapping. ``found`` is what a reader found before, ``failed_schedules`` names schedules it could not
-        read. Raises BookError with every finding if one of them is an error.
+        mapping. ``house_limits``: as the mapping that ``house_limits.yaml`` is, or a list of limits. ``found`` is
+        what a reader found before, ``failed_schedules`` names schedules it could not read. Raises BookError
+        with every finding if one of them is an error.
         """
         findings = list(found)
         read: dict[str, Table] = {}
@@ -111,7 +119,9 @@ class Book:
             findings += more
         known, failed, more = read_schedules(schedules)
         findings += more
-        return cls._checked(read, known_settings, known, failed | set(failed_schedules), findings)
+        limits, more = parse_house_limits(house_limits)
+        findings += more
+        return cls._checked(read, known_settings, known, failed | set(failed_schedules), limits, findings)
 
     @classmethod
     def _checked(
@@ -120,6 +130,7 @@ class Book:
         settings: Settings | None,
         schedules: Mapping[str, Schedule],
         failed_schedules: Iterable[str],
+        house_limits: tuple[HouseLimit, ...],
         findings: list[Finding],
     ) -> Book:
         """Defaults that need the whole book, the published schedules it names, every cross check."""
@@ -135,8 +146,10 @@ class Book:
             if published is not None:
                 local[name] = published
         incomplete = frozenset(f.table for f in findings if f.code == "E206")
-        findings += checks.cross_findings(checks.Draft(settings, read, local, frozenset(failed), incomplete))
+        draft = checks.Draft(settings, read, local, frozenset(failed), incomplete, house_limits)
+        findings += checks.cross_findings(draft)
         spoken_of = {column for schedule in local.values() for column in schedule.columns}
+        spoken_of |= {column for limit in house_limits for column in limit.columns}
         findings = [f for f in findings if not (f.code == "W122" and f.table == "assets" and f.column in spoken_of)]
         # An Excel error reads as empty: one finding for the cell is enough.
         broken = {(f.table, f.row, f.column) for f in findings if f.code == "E115"}
@@ -144,9 +157,11 @@ class Book:
         if settings is None:
             raise BookError(findings)
         frames = {name: table.frame for name, table in read.items()}
-        book = cls(settings=settings, schedules=local, findings=(), **frames)
+        book = cls(settings=settings, schedules=local, house_limits=house_limits, findings=(), **frames)
         if not any(f.severity == "error" and f.table in ("assets", "agreements", "calls") for f in findings):
             findings += checks.eligibility_findings(book)
+            if not any(f.severity == "error" and f.table == "house_limits" for f in findings):
+                findings += house_findings(book)
         if any(f.severity == "error" for f in findings):
             raise BookError(findings)
         object.__setattr__(book, "findings", tuple(sorted(findings, key=Finding.sort_key)))
@@ -157,13 +172,14 @@ class Book:
         *,
         settings: Mapping[str, object] | Settings | None = None,
         schedules: Mapping[str, Schedule | Mapping[str, object]] | None = None,
+        house_limits: object = None,
         **frames: pd.DataFrame,
     ) -> Book:
         """Another book with these frames, settings or schedules, checked again; scenarios are made of this.
 
         ``settings`` as a mapping changes only the settings it names, ``schedules`` adds to the book's or
-        replaces those of the same name. Frames that stay are not read again, but all cross checks run.
-        Raises BookError.
+        replaces those of the same name, ``house_limits`` replaces them all (an empty list: none). Frames that
+        stay are not read again, but all cross checks run. Raises BookError.
         """
         findings: list[Finding] = []
         read = {}
@@ -188,7 +204,9 @@ class Book:
             findings += more
         known, failed, more = read_schedules(schedules or {})
         findings += more
-        return self._checked(read, changed, {**self.schedules, **known}, failed, findings)
+        limits, more = parse_house_limits(self.house_limits if house_limits is None else house_limits)
+        findings += more
+        return self._checked(read, changed, {**self.schedules, **known}, failed, limits, findings)
 
     def _with_own_due_dates(self, frame: pd.DataFrame) -> pd.DataFrame:
         """``due_date`` blanked where ``due`` has moved, so that it is taken from the new time."""
@@ -199,6 +217,15 @@ class Book:
             return frame.drop(columns="due_date")
         same = (frame["call_id"].map(before) == frame["due"]).to_numpy()
         return frame.assign(due_date=frame["due_date"].where(same))
+
+    @cached_property
+    def in_full(self) -> Book:
+        """The book with what was received and what was sent put into holdings, agreements, calls and pins.
+
+        The book itself where ``received`` and ``instructions`` have no rows. Everything that decides or checks an
+        answer reads this one; see :func:`collateral_opt.book.in_full.in_full`.
+        """
+        return in_full(self) if len(self.received) or len(self.instructions) else self
 
     @cached_property
     def rates(self) -> dict[str, float]:
@@ -226,7 +253,7 @@ class Book:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over settings, schedules and every known cell; orders of rows and columns do not matter."""
+        """SHA-256 over settings, rules and every known cell; orders of rows and columns do not matter."""
         whole = hashlib.sha256()
 
         def add(*parts: str) -> None:
@@ -240,6 +267,8 @@ class Book:
             add(name, str(len(lines)), *lines)
         for name in sorted(self.schedules):
             add("schedule", name, self.schedules[name].model_dump_json())
+        for limit in self.house_limits:
+            add("house limit", limit.model_dump_json())
         return whole.hexdigest()
 
 

@@ -22,8 +22,12 @@ from eligibility_rules.columns import KNOWN_COLUMNS, RATING_COLUMNS, is_known
 
 from ..errors import Finding
 from .codes import finding, shown
+from .house import HouseLimit, house_problems
+from .in_flight import instruction_findings
+from .received import received_findings, returned, reusable
 from .schedules import problems, table_name
 from .settings import Settings
+from .settlement import calendar, calendar_hint
 from .tables import Table, hint
 
 if TYPE_CHECKING:
@@ -48,6 +52,7 @@ class Draft:
     failed_schedules: frozenset[str]
     incomplete: frozenset[str] = frozenset()
     """Tables of which a row had to be left out: what they do not have proves nothing."""
+    house_limits: tuple[HouseLimit, ...] = ()
 
     def frame(self, name: str) -> pd.DataFrame:
         return self.tables[name].frame
@@ -64,8 +69,10 @@ UNIQUE: Mapping[str, tuple[str, ...]] = {
     "facilities": ("facility_id",),
     "reserves": ("reserve_id",),
     "costs": ("holding_id", "asset_id", "agreement_id", "facility_id"),
-    "pins": ("call_id", "holding_id"),
+    "pins": ("call_id", "holding_id", "facility_id"),
+    "received": ("received_id",),
 }
+PARTLY_EMPTY_KEYS = ("costs", "pins")
 REFERENCES: tuple[tuple[str, str, str, str], ...] = (
     ("holdings", "asset_id", "assets", "asset_id"),
     ("holdings", "location", "locations", "location"),
@@ -82,6 +89,14 @@ REFERENCES: tuple[tuple[str, str, str, str], ...] = (
     ("costs", "facility_id", "facilities", "facility_id"),
     ("pins", "call_id", "calls", "call_id"),
     ("pins", "holding_id", "holdings", "holding_id"),
+    ("pins", "facility_id", "facilities", "facility_id"),
+    ("received", "agreement_id", "agreements", "agreement_id"),
+    ("received", "asset_id", "assets", "asset_id"),
+    ("received", "location", "locations", "location"),
+    ("instructions", "call_id", "calls", "call_id"),
+    ("instructions", "holding_id", "holdings", "holding_id"),
+    ("instructions", "facility_id", "facilities", "facility_id"),
+    ("instructions", "asset_id", "assets", "asset_id"),
 )
 SCHEDULE_COLUMNS = (
     ("agreements", "schedule"),
@@ -96,7 +111,8 @@ def duplicates(draft: Draft) -> Iterator[Finding]:
     for name, key in UNIQUE.items():
         table = draft.tables[name]
         keys = table.frame[list(key)]
-        usable = keys.notna().any(axis=1).to_numpy() if name == "costs" else keys.notna().all(axis=1).to_numpy()
+        there = keys.notna()
+        usable = (there.any(axis=1) if name in PARTLY_EMPTY_KEYS else there.all(axis=1)).to_numpy()
         for column in key:
             usable = usable & (table.known(column))
         keys = keys[usable]
@@ -116,20 +132,30 @@ def duplicates(draft: Draft) -> Iterator[Finding]:
 
 
 def references(draft: Draft) -> Iterator[Finding]:
-    """E302: an identifier that its table does not have."""
+    """E302, E333: an identifier that its table does not have, or received collateral that is not in use."""
+    received = draft.frame("received")
+    lines = received["received_id"]
+    bound = set(lines[~reusable(received)])
     for name, column, target, target_column in REFERENCES:
         table, other = draft.tables[name], draft.tables[target]
+        derived = lines[_added_by_received(draft, name, target)]
         # Places may be named without being described; a table that could not be read proves nothing.
         if (target == "locations" and not len(other.frame)) or not other.given or target in draft.incomplete:
             continue
+        if target in ("holdings", "calls") and ("received" in draft.incomplete or not draft.tables["received"].given):
+            continue
         cells = table.frame[column]
         wrong = cells.notna().to_numpy() & table.known(column) & ~cells.isin(other.frame[target_column]).to_numpy()
+        wrong = wrong & ~cells.isin(derived).to_numpy()
         if not wrong.any():
             continue
-        names = [v for v in other.frame[target_column] if v is not None]
+        names = [v for v in (*other.frame[target_column], *derived) if v is not None]
         suggest = cache(lambda value, names=names: hint(value, names))
         for i in positions(wrong):
             value = cells.iloc[i]
+            if target in ("holdings", "calls") and value in bound:
+                yield finding("E333", name, row=table.rows[i], column=column, value=value)
+                continue
             yield finding(
                 "E302",
                 name,
@@ -141,35 +167,36 @@ def references(draft: Draft) -> Iterator[Finding]:
             )
 
 
+def _added_by_received(draft: Draft, name: str, target: str) -> Mask:
+    """bool[received]: the lines that a column of ``name`` may name as if they were in ``target``."""
+    received = draft.frame("received")
+    if target == "holdings":
+        return reusable(received).to_numpy()
+    if target == "calls" or (target == "agreements" and name == "costs"):
+        return returned(received).to_numpy()
+    return np.zeros(len(received), dtype=bool)
+
+
 def pairs(draft: Draft) -> Iterator[Finding]:
-    """E303 to E306: rows whose own cells do not go together."""
-    posted, holdings = draft.tables["posted"], draft.frame("holdings")
-    of = dict(zip(holdings["holding_id"], holdings["asset_id"], strict=True))
-    for i, (holding, asset) in enumerate(zip(posted.frame["holding_id"], posted.frame["asset_id"], strict=True)):
-        held = of.get(holding) if holding is not None else None
-        if held is not None and asset is not None and held != asset:
+    """E303 to E306, E334, E337: rows whose own cells do not go together."""
+    yield from _assets_named_twice(draft)
+    for name, *columns in (
+        ("costs", "holding_id", "asset_id"),
+        ("costs", "agreement_id", "facility_id"),
+        ("pins", "holding_id", "facility_id"),
+        ("instructions", "holding_id", "facility_id"),
+    ):
+        table = draft.tables[name]
+        count = table.frame[columns].notna().sum(axis=1).to_numpy()
+        for i in positions((count != 1) & table.given):
             yield finding(
-                "E303",
-                "posted",
-                row=posted.rows[i],
-                column="holding_id",
-                value=holding,
-                held=held,
-                asset=asset,
+                "E304",
+                name,
+                row=table.rows[i],
+                column=columns[0],
+                found="both" if count[i] else "none",
+                columns=" and ".join(columns),
             )
-    costs = draft.tables["costs"]
-    if costs.given:
-        for columns in (("holding_id", "asset_id"), ("agreement_id", "facility_id")):
-            count = costs.frame[list(columns)].notna().sum(axis=1).to_numpy()
-            for i in positions(count != 1):
-                yield finding(
-                    "E304",
-                    "costs",
-                    row=costs.rows[i],
-                    column=columns[0],
-                    found="both" if count[i] else "none",
-                    columns=" and ".join(columns),
-                )
     facilities = draft.tables["facilities"]
     idle = facilities.frame["takes"].isna().to_numpy() & facilities.frame["kind"].notna().to_numpy()
     idle = idle & ((facilities.frame["kind"] != "credit_line").to_numpy() & facilities.known("takes"))
@@ -182,8 +209,29 @@ def pairs(draft: Draft) -> Iterator[Finding]:
             value=facilities.frame["kind"].iloc[i],
         )
     pins = draft.tables["pins"]
-    for i in positions((pins.frame["forbid"] & pins.frame["quantity"].notna()).to_numpy()):
-        yield finding("E306", "pins", row=pins.rows[i], column="quantity", value=f"{pins.frame['quantity'].iloc[i]:g}")
+    for column in ("quantity", "at_least"):
+        for i in positions((pins.frame["forbid"] & pins.frame[column].notna()).to_numpy()):
+            yield finding("E306", "pins", row=pins.rows[i], column=column, value=f"{pins.frame[column].iloc[i]:g}")
+    for i in positions((pins.frame["at_least"] > pins.frame["quantity"]).to_numpy()):
+        least, quantity = pins.frame["at_least"].iloc[i], pins.frame["quantity"].iloc[i]
+        yield finding("E337", "pins", row=pins.rows[i], column="at_least", value=least, quantity=shown(quantity))
+
+
+def _assets_named_twice(draft: Draft) -> Iterator[Finding]:
+    """E303, E334: a row that names an asset, and a holding or a facility of another."""
+    of = dict(zip(*(draft.frame("received")[c] for c in ("received_id", "asset_id")), strict=True))
+    of |= dict(zip(*(draft.frame("holdings")[c] for c in ("holding_id", "asset_id")), strict=True))
+    gives = dict(zip(*(draft.frame("facilities")[c] for c in ("facility_id", "gives")), strict=True))
+    for code, name, column, assets in (
+        ("E303", "posted", "holding_id", of),
+        ("E303", "instructions", "holding_id", of),
+        ("E334", "instructions", "facility_id", gives),
+    ):
+        table = draft.tables[name]
+        for i, (source, asset) in enumerate(zip(table.frame[column], table.frame["asset_id"], strict=True)):
+            held = assets.get(source) if source is not None else None
+            if held is not None and asset is not None and held != asset:
+                yield finding(code, name, row=table.rows[i], column=column, value=source, held=held, asset=asset)
 
 
 def isins(draft: Draft) -> Iterator[Finding]:
@@ -236,14 +284,17 @@ def luhn_sum(codes: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.int64]]
 
 
 def _in_play(draft: Draft) -> dict[str, str]:
-    """asset_id -> how it is in play: held, posted or given by a facility."""
+    """asset_id -> how it is in play: held, received, posted or given by a facility."""
     play: dict[str, str] = {}
     for name, column, word in (
         ("facilities", "gives", "given by a facility"),
         ("posted", "asset_id", "posted"),
+        ("received", "asset_id", "received"),
         ("holdings", "asset_id", "held"),
     ):
         frame = draft.frame(name)
+        if name == "received":
+            frame = frame[reusable(frame)]
         for asset in frame[column][(frame["quantity"] != 0) if "quantity" in frame else slice(None)]:
             if asset is not None:
                 play[asset] = word
@@ -277,6 +328,9 @@ def rates(draft: Draft) -> Iterator[Finding]:
             for cap in limit.caps:
                 if cap.currency is not None:
                     users[cap.currency][table_name(name)] += 1
+    for house_limit in draft.house_limits:
+        for currency in house_limit.currencies:
+            users[currency]["house_limits"] += 1
     known = {base, *fx.frame["currency"]}
     for currency in sorted(c for c in users if c is not None and c not in known):
         named = ", ".join(f"{table} ({n})" for table, n in users[currency].items())
@@ -340,7 +394,8 @@ def issuers(draft: Draft) -> Iterator[Finding]:
     """W604: held securities whose family nobody knows, once with their number."""
     table = draft.tables["assets"]
     frame = table.frame
-    held = frame["asset_id"].isin(draft.frame("holdings")["asset_id"])
+    received = draft.frame("received")
+    held = frame["asset_id"].isin([*draft.frame("holdings")["asset_id"], *received["asset_id"][reusable(received)]])
     bare = held & frame["issuer"].isna() & frame["issuer_parent"].isna() & frame["asset_type"].notna()
     found = positions((bare & (frame["asset_type"] != "cash")).to_numpy() & table.known("issuer"))
     if len(found):
@@ -389,6 +444,28 @@ def _is_zone(name: str) -> bool:
     ):  # ZoneInfoNotFoundError is a KeyError; a path in disguise a ValueError
         return False
     return True
+
+
+def calendars(draft: Draft) -> Iterator[Finding]:
+    """E118, W606: a calendar nobody knows, or known to other years than the book's."""
+    table = draft.tables["locations"]
+    for i, name in enumerate(table.frame["calendar"]):
+        if name is None:
+            continue
+        known = calendar(name)
+        if known is None:
+            guess = calendar_hint(name)
+            yield finding("E118", "locations", row=table.rows[i], column="calendar", value=name, hint=guess)
+        elif draft.settings is not None and not known.start_year <= draft.settings.as_of.year <= known.end_year:
+            yield finding(
+                "W606",
+                "locations",
+                row=table.rows[i],
+                column="calendar",
+                value=name,
+                first=known.start_year,
+                last=known.end_year,
+            )
 
 
 def named_schedules(tables: Mapping[str, Table]) -> set[str]:
@@ -445,6 +522,8 @@ CHECKS: tuple[Callable[[Draft], Iterable[Finding]], ...] = (
     duplicates,
     references,
     pairs,
+    received_findings,
+    instruction_findings,
     isins,
     rates,
     prices,
@@ -452,9 +531,11 @@ CHECKS: tuple[Callable[[Draft], Iterable[Finding]], ...] = (
     issuers,
     priorities,
     zones,
+    calendars,
     schedule_names,
     schedule_columns,
     ratings,
+    house_problems,
 )
 
 
@@ -487,13 +568,14 @@ def contexts(book: Book) -> Mapping[str, set[str | None]]:
 
 
 def eligibility_findings(book: Book) -> list[Finding]:
-    """What shows when every schedule in use meets the assets held, posted or given by a facility.
+    """What shows when every schedule in use meets the assets held, received, posted or given by a facility.
 
     E501: two rules for one asset where the schedule allows one. W521: exclusions that cannot be told. W522:
     caps that cannot be told. N532: lines of a list that name no asset of the book. One match a schedule and
     margin type.
     """
-    play = {*book.holdings["asset_id"], *book.posted["asset_id"], *book.facilities["gives"]} - {None}
+    received = book.received["asset_id"][reusable(book.received)]
+    play = {*book.holdings["asset_id"], *received, *book.posted["asset_id"], *book.facilities["gives"]} - {None}
     assets = book.assets[book.assets["asset_id"].isin(list(play))].reset_index(drop=True)
     found: list[Finding] = []
     for name, margin_types in contexts(book).items():

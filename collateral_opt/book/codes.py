@@ -84,6 +84,12 @@ _CODES = (
     Code("E116", "{value} is not a time zone.", "{hint}Write a name such as Europe/London."),
     Code("E117", "{value} stands where a single text, number, date or time belongs.", "Give one plain value."),
     Code(
+        "E118",
+        "{value} is not a calendar.",
+        "{hint}Write TARGET, Fed, or the code of a market or country that the holidays package knows, "
+        "such as XNYS, DE or GB-ENG.",
+    ),
+    Code(
         "W121",
         "{count} cell(s) are numbers, the first is {value}; digits are taken, leading zeros may be lost.",
         "Format the column as text in the workbook and enter the values again.",
@@ -144,6 +150,30 @@ _CODES = (
         "the row forbids the pair and asks for {value} of it.",
         "Leave the quantity empty, or do not forbid.",
     ),
+    Code(
+        "E308",
+        "{value} is what limits calls the limits of the whole house, which this book has.",
+        "Give the row another identifier.",
+    ),
+    Code("E331", "{value} is the name of {word} already.", "Give the line an identifier of its own."),
+    Code("E332", "{value} is owed back of a line of {quantity}.", "Correct one of the two."),
+    Code(
+        "E333",
+        "{value} is received collateral that may not be re-used: it is no source, and its return is no call.",
+        "Correct `reuse` or `segregated` of the line in received, or name something else.",
+    ),
+    Code("E334", "the facility {value} gives {held}, this row is of asset {asset}.", "Correct one of the two."),
+    Code(
+        "E335",
+        "{sent} was sent from {value}, which has {held}.",
+        "Give quantities and capacities as they were before anything was sent, or correct the instructions.",
+    ),
+    Code(
+        "E336",
+        "of {value} the pin asks for {asked}, but {said} (instructions row {row_sent}).",
+        "Remove the pin, or correct one of the two.",
+    ),
+    Code("E337", "the row asks for exactly {quantity} and for at least {value}.", "Leave one of the two empty."),
     Code("W321", "{value} is also the ISIN of row {first}.", "Check whether both rows are one security."),
     Code("W322", "{value} is not an ISIN: {reason}.", "Correct it, or leave the cell empty."),
     # 4 Prices and rates
@@ -192,6 +222,12 @@ _CODES = (
         "nothing more of that may be delivered there, unless enough else comes beside it.",
         "Nothing to do for this run; recall some of it to be within the cap.",
     ),
+    Code(
+        "N524",
+        "{count} rows that may be recalled name no holding: what is recalled of them comes home, and cannot be used "
+        "elsewhere in the same run.",
+        "Give them the holding_id that they come back into.",
+    ),
     Code("N531", "no agreement, call, facility or reserve uses it.", "Nothing to do."),
     Code(
         "N532",
@@ -204,7 +240,7 @@ _CODES = (
     Code(
         "W603",
         "{value} is before the book's as_of; nothing can be delivered in time.",
-        "Correct the time, leave it empty, or remove the call.",
+        "Correct the time, leave it empty, or remove the row.",
     ),
     Code(
         "W604",
@@ -218,9 +254,32 @@ _CODES = (
         "Give every call a priority.",
     ),
     Code(
+        "W606",
+        "the holidays of {value} are known from {first} to {last} only, and the book's date is not among them: "
+        "only weekends count.",
+        "Correct as_of, name another calendar, or put the holidays into ready_at and settle_hours.",
+    ),
+    Code(
         "N631",
         "no call has a priority: when not all can be met, a clearing house's call competes with the rest.",
         "Give clearing houses' calls a smaller number than the others.",
+    ),
+    Code(
+        "W641",
+        "{value} is no whole number of lots of {lot}: more than is owed would be given back.",
+        "Correct it, or the lot_size of the asset.",
+    ),
+    Code(
+        "N641",
+        "the line may not be re-used: what is owed back of it ({value}) is given back from where it lies, outside this "
+        "run.",
+        "Nothing to do.",
+    ),
+    Code(
+        "N642",
+        "{quantity} of {value} is disputed at {call}: it does not count there until it is settled, it is not there "
+        "for other calls, and nothing more of {value} goes there.",
+        "Nothing to do; give the row its new state when the dispute is over.",
     ),
     # 7 Settings
     Code("E701", "there are no settings.", "{hint}Add settings.yaml with as_of and base_currency."),
@@ -232,9 +291,21 @@ _CODES = (
         "{value} where pairs of setting and value belong.",
         "Write lines such as `base_currency: EUR`.",
     ),
-    # 8 What this version does not answer yet
-    Code("E801", "{value} is not answered by this version, and an answer without it would be wrong.", "{remedy}"),
-    Code("W801", "{value} is not taken into account by this version.", "{remedy}"),
+    # 8 Pins that cannot hold
+    Code("E811", "it cannot be delivered there: {reason}.", "Remove the pin, or mend what stands in its way."),
+    Code("E812", "the quantity is no whole number of lots of {lot}.", "Correct it, or the lot_size of the asset."),
+    Code(
+        "E813",
+        "the quantity is below the least that a line there may have, {least}.",
+        "Pin at least that much, or forbid the line.",
+    ),
+    Code("E814", "the quantity is more than there is of it, {held}.", "Pin less."),
+    Code("E815", "pinned, that comes to more than {what}.", "Pin less of one of them."),
+    Code(
+        "E816",
+        "these pins cannot hold together: no answer keeps every limit beside them.",
+        "Remove or lower one of them.",
+    ),
 )
 CATALOGUE: dict[str, Code] = {code.code: code for code in _CODES}
 

@@ -51,6 +51,7 @@ Clock = Annotated[str | None, Field(pattern=r"^\d\d:\d\d(:\d\d)?$"), Kind.CLOCK]
 AssetType = Annotated[Literal["cash", "debt", "equity", "fund", "commodity", "letter_of_credit", "other"], Kind.TEXT]
 FacilityKind = Annotated[Literal["repo", "credit_line", "redemption", "fx", "upgrade", "sale"], Kind.TEXT]
 MarginType = Annotated[Literal["im", "vm"] | None, Kind.TEXT]
+InstructionState = Annotated[Literal["instructed", "settled", "failed", "rejected", "disputed"], Kind.TEXT]
 
 
 class Row(BaseModel):
@@ -170,7 +171,7 @@ class PostedRow(Row):
     quantity: NotNegative
     holding_id: Text = None
     locked: Boolean = False
-    cost_bps: Number = 0.0
+    cost_bps: Number = nan  # empty: what letting go of it costs otherwise
     recall_hours: NotNegative = 0.0
 
 
@@ -218,12 +219,50 @@ class CostRow(Row):
 
 
 class PinRow(Row):
-    """What a person has decided for one pair; ``quantity`` empty: at least one lot."""
+    """What is decided for a call and a holding, or a facility's proceeds; no quantity at all: at least one lot.
+
+    ``sent``: part of it has left already; that part is in ``at_least``, and stays where it went.
+    """
 
     call_id: Identifier
-    holding_id: Identifier
-    quantity: Positive = nan
+    holding_id: Text = None
+    facility_id: Text = None
+    quantity: Positive = nan  # exactly this much
+    at_least: Positive = nan
     forbid: Boolean = False
+    sent: Boolean = False
+
+
+class ReceivedRow(Row):
+    """Collateral that others have posted here: a source where it may be re-used, and owed back in part.
+
+    ``return_quantity`` of it is owed back by ``return_by``.
+    """
+
+    received_id: Identifier
+    agreement_id: Identifier
+    asset_id: Identifier
+    quantity: NotNegative
+    reuse: Boolean = False
+    segregated: Boolean = False
+    return_quantity: NotNegative = 0.0
+    return_by: Time = None
+    cost_bps: Number = 0.0
+    settle_hours: NotNegative = 0.0
+    ready_at: Time = None
+    location: Text = None
+
+
+class InstructionRow(Row):
+    """What was sent earlier on the same day, to a call from a holding or from a facility, and how it fares."""
+
+    call_id: Identifier
+    holding_id: Text = None
+    facility_id: Text = None
+    asset_id: Text = None
+    quantity: Positive
+    state: InstructionState
+    at: Time = None
 
 
 ROW_MODELS: Mapping[str, type[Row]] = {
@@ -239,6 +278,8 @@ ROW_MODELS: Mapping[str, type[Row]] = {
     "reserves": ReserveRow,
     "costs": CostRow,
     "pins": PinRow,
+    "received": ReceivedRow,
+    "instructions": InstructionRow,
 }
 REQUIRED_TABLES = ("assets", "holdings", "agreements", "calls")
 

@@ -6,7 +6,7 @@ only a path that is no book at all ends the reading at once.
 
 A workbook has the tables as sheets, the settings as a sheet `settings` with the columns `key` and `value`,
 and list schedules as sheets called `schedule NAME`. Schedules with rules lie in a folder `schedules` beside
-the workbook.
+the workbook; `house_limits.yaml` lies beside it, too.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from ..errors import BookError, Finding
 if TYPE_CHECKING:
     from python_calamine import CalamineWorkbook
 
+HOUSE_LIMITS = "house_limits.yaml"
 _TABLE_SUFFIXES = (".csv", ".parquet")
 _MISTAKABLE = {
     *_TABLE_SUFFIXES,
@@ -63,6 +64,7 @@ class _Parts:
     settings: dict[str, object] | None = None
     schedules: dict[str, Schedule] = field(default_factory=dict)
     failed_schedules: set[str] = field(default_factory=set)
+    house_limits: object = None
     found: list[Finding] = field(default_factory=list)
 
 
@@ -86,6 +88,7 @@ def read_book(path: str | Path) -> Book:
         parts.tables,
         settings=parts.settings,
         schedules=parts.schedules,
+        house_limits=parts.house_limits,
         found=parts.found,
         failed_schedules=parts.failed_schedules,
     )
@@ -131,6 +134,8 @@ def _read_folder(folder: Path, parts: _Parts) -> None:
             sources.setdefault(entry.stem, []).append(entry)
         elif entry.name == "settings.yaml":
             parts.settings = _settings_file(entry, parts)
+        elif entry.name == HOUSE_LIMITS:
+            parts.house_limits = _house_limits_file(entry, parts)
         elif entry.name == "schedules" and entry.is_dir():
             _read_schedules(entry, parts)
         else:
@@ -155,7 +160,7 @@ def _stray(entry: Path) -> Iterator[Finding]:
     if suffix not in _MISTAKABLE:
         return
     names = {name: f"{name}{suffix if suffix in _TABLE_SUFFIXES else '.csv'}" for name in ROW_MODELS}
-    names["settings"] = "settings.yaml"
+    names |= {"settings": "settings.yaml", "house_limits": HOUSE_LIMITS}
     guess = nearest(word, names)
     if guess is not None:
         yield finding("W221", guess, value=entry.name, hint=f"Did you mean {names[guess]}? ")
@@ -277,6 +282,46 @@ def _settings_file(path: Path, parts: _Parts) -> dict[str, object] | None:
     return settings
 
 
+def _house_limits_file(path: Path, parts: _Parts) -> object:
+    """The house limits as their YAML has them, every scalar its text; None with a finding."""
+    data = _bytes(path, "house_limits", parts)
+    text = None if data is None else _text(data, "house_limits", parts)
+    if text is None:
+        return None
+    try:
+        twice = list(_written_twice(yaml.compose(text, Loader=yaml.BaseLoader)))
+        limits: object = yaml.load(text, Loader=yaml.BaseLoader)
+    except (yaml.YAMLError, RecursionError, TypeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}" if mark is not None else ""
+        parts.found.append(finding("E702", "house_limits", reason=f"{_yaml_reason(error)}{place}"))
+        return None
+    if limits is None:
+        parts.found.append(finding("E208", "house_limits"))
+    for line, key in twice:
+        cause, remedy = f"{key} stands twice in one mapping.", "Keep one of them."
+        parts.found.append(finding("E501", "house_limits", row=line, column=key, cause=cause, remedy=remedy))
+    return limits
+
+
+def _yaml_reason(error: Exception) -> str:
+    return str(getattr(error, "problem", None) or _first_line(error))
+
+
+def _written_twice(node: yaml.Node | None) -> Iterator[tuple[int, str]]:
+    """Line and key, wherever a mapping has a key for the second time: whichever one a parser keeps, one is lost."""
+    if isinstance(node, yaml.SequenceNode):
+        for part in node.value:
+            yield from _written_twice(part)
+    elif isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                yield key.start_mark.line + 1, key.value
+            seen.add(str(key.value))
+            yield from _written_twice(value)
+
+
 # -------------------------------------------------------------------------------------------------- schedules
 
 
@@ -364,6 +409,9 @@ def _read_workbook(path: Path, parts: _Parts) -> None:
     folder = path.parent / "schedules"
     if folder.is_dir():
         _read_schedules(folder, parts)
+    limits = path.parent / HOUSE_LIMITS
+    if limits.is_file():
+        parts.house_limits = _house_limits_file(limits, parts)
 
 
 def _open_workbook(data: bytes, path: Path, parts: _Parts) -> CalamineWorkbook:

@@ -44,7 +44,7 @@ def write_result(
     :raises OSError: the disk's own words; nothing has been written then.
     """
     with staged_folder(out, force=force, marker=_MARKER, ours=RESULT_FILES) as staging:
-        for name in TABLES:
+        for name in _told(result):
             _write_text(staging / f"{name}.csv", csv_text(getattr(result, name), FORMATS[name]))
         _write_text(staging / "summary.json", summary_text(result.summary))
         if report:
@@ -55,6 +55,11 @@ def write_result(
             _write_workbook(result, staging / "workbook.xlsx")
         written = sorted(p.name for p in staging.iterdir())
     return [out / name for name in written]
+
+
+def _told(result: Result) -> list[str]:
+    """The tables that are written."""
+    return [name for name in TABLES if name not in ON_OCCASION or len(getattr(result, name))]
 
 
 def summary_text(summary: Mapping[str, Any]) -> str:
@@ -115,13 +120,20 @@ FORMATS: Mapping[str, Mapping[str, Format]] = {
                   "proceeds": money_text, "cost": money_text},
     "calls": {"required": money_text, "covered": money_text, "shortfall": money_text, "excess": money_text,
               "marginal_cost_bps": basis_points_text},
-    "inventory": {"quantity": decimal_text, "used": decimal_text, "left": decimal_text,
+    "agreements": {"required": money_text, "posted": money_text, "kept": money_text, "recalled": money_text,
+                   "delivered": money_text, "shortfall": money_text, "excess": money_text,
+                   "marginal_cost_bps": basis_points_text},
+    "inventory": {"quantity": decimal_text, "recalled": decimal_text, "used": decimal_text, "left": decimal_text,
                   "scarcity_bps": basis_points_text},
     "reserves": {"required": money_text, "counted": money_text, "shortfall": money_text,
                  "marginal_cost_bps": basis_points_text},
     "limits": {"used": money_text, "cap": money_text, "shadow_price": basis_points_text},
+    "steps": {"step": decimal_text, "quantity": decimal_text},
+    "changes": {"sent": decimal_text, "now": decimal_text},
 }  # fmt: skip
 TABLES = tuple(FORMATS)
+ON_OCCASION = frozenset({"agreements", "changes"})
+"""Tables that are written only where the run has something to say in them."""
 RESULT_FILES = frozenset({*(f"{name}.csv" for name in TABLES), "summary.json", "report.html", "workbook.xlsx"})
 
 
@@ -279,7 +291,7 @@ def _write_workbook(result: Result, path: Path) -> None:
     """One sheet a table: text stays text, no formula, link or number is read into it."""
     import xlsxwriter
 
-    too_long = [name for name in TABLES if len(getattr(result, name)) > _MOST_ROWS]
+    too_long = [name for name in _told(result) if len(getattr(result, name)) > _MOST_ROWS]
     if too_long:
         raise UsageError(f"{', '.join(too_long)}: more rows than a sheet can hold. Leave --workbook out.")
     never = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
@@ -289,7 +301,7 @@ def _write_workbook(result: Result, path: Path) -> None:
         bold = book.add_format({"bold": True, "bottom": 1})
         number_formats = {f: book.add_format({"num_format": text}) for f, text in _EXCEL_FORMAT.items()}
         _write_sheet(book, "summary", _summary_rows(result.summary), {}, bold, number_formats)
-        for name in TABLES:
+        for name in _told(result):
             _write_sheet(book, name, getattr(result, name), FORMATS[name], bold, number_formats)
 
 

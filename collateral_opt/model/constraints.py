@@ -8,28 +8,37 @@ Columns are the view's edges, then one shortfall per call and reserve where rows
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 
 from collateral_opt.model.program import Floats, Rows
 from collateral_opt.network.exact import Array
-from collateral_opt.network.network import Ints, LimitBlock, View
+from collateral_opt.network.network import Bools, Ints, Kind, LimitBlock, View
 
 
 def cover(view: View) -> Rows:
-    """``sum_e f_e x_e + short_j = R_j`` for every call and reserve ``j``.
+    """``sum_e f_e x_e - sum_(e recalled from j) f_p x_e + short_j = R_j`` for every use ``j`` that asks.
 
-    The dual is the cost of one more unit of the call, in basis points a year.
+    ``f_p`` is the factor of what is recalled where it lies. An agreement with more than it requires (``R_j < 0``) may
+    be left with any part of that; a call with more pinned to it than it asks for, with just that. The dual is the
+    cost of one more unit of the call, in basis points a year.
     """
-    uses = view.network.uses
+    uses, funded_by = view.network.uses, view.network.sources.funded_by[view.source]
     asked = np.flatnonzero(view.use < uses.asking)
-    required = _of(uses.required[: uses.asking], view)
+    recalled = np.flatnonzero((funded_by >= 0) & (funded_by < uses.asking))
+    pinned = view.network.pinned_cover
+    required = uses.required[: uses.asking]
+    most = [max(r, pinned.get(j, r), r if uses.kind[j] == Kind.CALL else Fraction(0)) for j, r in enumerate(required)]
     return Rows(
-        labels=[("cover", identifier) for identifier in uses.ids[: uses.asking]],
-        row=np.concatenate([view.use[asked], np.arange(uses.asking)]),
-        column=np.concatenate([asked, len(view.edge) + np.arange(uses.asking)]),
-        coefficient=np.concatenate([view.factor[asked], view.arithmetic.zeros(uses.asking) + 1]),
-        lower=required,
-        upper=required,
+        labels=[("cover", *label) for label in uses.label[: uses.asking]],
+        row=np.concatenate([view.use[asked], funded_by[recalled], np.arange(uses.asking)]),
+        column=np.concatenate([asked, recalled, len(view.edge) + np.arange(uses.asking)]),
+        coefficient=np.concatenate(
+            [view.factor[asked], -view.drain_factor[recalled], view.arithmetic.zeros(uses.asking) + 1]
+        ),
+        lower=_of(required, view),
+        upper=_of(most, view),
     )
 
 
@@ -51,24 +60,31 @@ def supply(view: View) -> Rows:
 
 
 def stays_home(view: View) -> Rows:
-    """``y_ir + sum_e x_e <= A_i`` for every holding ``i`` that a reserve ``r`` may count.
+    """``y_ir + sum_e x_e - sum_(recalled into i) x_e <= A_i`` for every holding ``i`` that a reserve ``r`` may count.
 
-    What leaves cannot be counted, and each reserve counts for itself. The negative dual is what one more unit of the
-    holding would save because of that reserve.
+    What leaves cannot be counted, what comes home can, and each reserve counts for itself. The negative dual is what
+    one more unit of the holding would save because of that reserve.
     """
+    sources, uses = view.network.sources, view.network.uses
     counted = np.flatnonzero(view.into_reserve)
-    leaving = np.flatnonzero(~view.into_reserve)
-    by_source = leaving[np.argsort(view.source[leaving], kind="stable")]
-    first = np.searchsorted(view.source[by_source], view.source[counted])
-    last = np.searchsorted(view.source[by_source], view.source[counted], side="right")
+    comes_home = uses.kind[view.use] == Kind.HOME
+    moves = np.flatnonzero(~view.into_reserve & (sources.is_holding[view.source] | comes_home))
+    holding = sources.holding[view.source]
+    by_source = moves[np.argsort(holding[moves], kind="stable")]
+    first = np.searchsorted(holding[by_source], view.source[counted])
+    last = np.searchsorted(holding[by_source], view.source[counted], side="right")
     row = np.repeat(np.arange(len(counted)), last - first)
     column = by_source[_ranges(first, last)]
-    ids = view.network.uses.ids
     return Rows(
-        labels=[("home", *_source_label(view, int(view.source[e])), ids[view.use[e]]) for e in counted.tolist()],
+        labels=[("home", *_source_label(view, int(view.source[e])), uses.ids[view.use[e]]) for e in counted.tolist()],
         row=np.concatenate([np.arange(len(counted)), row]),
         column=np.concatenate([counted, column]),
-        coefficient=view.arithmetic.zeros(len(counted) + len(column)) + 1,
+        coefficient=np.concatenate(
+            [
+                view.arithmetic.zeros(len(counted)) + 1,
+                view.arithmetic.zeros(len(column)) + np.where(comes_home[column], -1, 1),
+            ]
+        ),
         lower=np.full(len(counted), -np.inf),
         upper=view.available(view.source[counted]),
     )
@@ -80,11 +96,11 @@ def conversion(view: View) -> Rows:
     The negative dual is what one more unit of funding at the facility would save, in basis points a year.
     """
     uses, funded_by = view.network.uses, view.network.sources.funded_by
-    given = np.flatnonzero(view.use >= uses.asking)
-    spent = np.flatnonzero(funded_by[view.source] >= 0)
-    count = len(uses) - uses.asking
+    given = np.flatnonzero(uses.kind[view.use] == Kind.FACILITY)
+    spent = np.flatnonzero(funded_by[view.source] >= uses.asking)
+    count = len(uses.facilities)
     return Rows(
-        labels=[("conversion", identifier) for identifier in uses.ids[uses.asking :]],
+        labels=[("conversion", uses.ids[k]) for k in uses.facilities],
         row=np.concatenate([view.use[given], funded_by[view.source[spent]]]) - uses.asking,
         column=np.concatenate([given, spent]),
         coefficient=np.concatenate([-view.factor[given], view.arithmetic.zeros(len(spent)) + 1]),
@@ -96,19 +112,23 @@ def conversion(view: View) -> Rows:
 def concentration(view: View, block: LimitBlock) -> Rows:
     """``sum_(e in group) w_e x_e <= cap - what lies there``, for each group of a constant cap.
 
-    ``w_e`` is 1, ``f_e`` or ``1/u_e`` as the limit measures market value, value after haircut or quantity. The
-    negative dual is what one more unit of the cap would save, in basis points a year.
+    ``w_e`` is 1, ``f_e`` or ``1/u_e`` as the limit measures market value, value after haircut or quantity, and below
+    zero for what is recalled. A group that is shut takes nothing, whatever is recalled from it. The negative dual is
+    what one more unit of the cap would save, in basis points a year.
     """
     column, at = view.columns_of(block.edge)
     groups, row = np.unique(block.group[at], return_inverse=True)
     caps = block.cap.values(block.measure, groups, view.network.assets, view.arithmetic)
-    # What is posted already may fill a cap beyond the brim: then there is no room, rather than less than none.
-    room = np.maximum(caps - _of([block.posted[g] for g in groups.tolist()], view), 0)
+    room = caps - _of([block.posted[g] for g in groups.tolist()], view)
+    room[block.shut[groups]] = view.arithmetic.number(0.0)
+    recalled = block.recalled[at]
+    counts = signed_weight(view, block.measure, column, recalled)
+    stands = ~(block.shut[groups][row] & recalled)
     return Rows(
         labels=_labels(view, block, groups),
-        row=row.astype(np.int64),
-        column=column,
-        coefficient=weight(view, block.measure, column),
+        row=row.astype(np.int64)[stands],
+        column=column[stands],
+        coefficient=counts[stands],
         lower=np.full(len(groups), -np.inf),
         upper=room,
     )
@@ -125,12 +145,13 @@ def share_of_posted(view: View, block: LimitBlock) -> Rows:
     column, at = view.columns_of(block.edge)
     groups, row = np.unique(block.group[at], return_inverse=True)
     everywhere, _ = view.columns_of(block.scope)
-    counts = weight(view, block.measure, everywhere)
+    counts = signed_weight(view, block.measure, everywhere, view.network.leaves(block, view.edge[everywhere]))
     coefficient = np.tile(-share * counts, (len(groups), 1))
     shut = block.shut[groups]
     coefficient[shut] = view.arithmetic.number(0.0)
     position = np.searchsorted(everywhere, column)
-    coefficient[row, position] += counts[position]
+    stands = ~(shut[row] & block.recalled[at])
+    coefficient[row[stands], position[stands]] += counts[position[stands]]
     lying = _of([block.posted[g] for g in groups.tolist()], view)
     room = share * view.arithmetic.number(block.posted_total) - lying
     room[shut] = view.arithmetic.number(0.0)
@@ -179,6 +200,57 @@ def least_line(view: View, opens: Ints, first_switch: int, least: Floats, most: 
     )
 
 
+def release(view: View) -> Rows:
+    """``sum_(e recalled) f_p x_e <= free + sum_(e settled by then) f_e x_e``: no recall before its replacement.
+
+    One row for each time by which something recalled from an agreement is needed elsewhere.
+    """
+    known = view.network.releases
+    parts = [(view.columns_of(r.recall)[0], view.columns_of(r.replacement)[0]) for r in known]
+    nothing = view.arithmetic.zeros(0)
+    return Rows(
+        labels=[("release", r.agreement, str(r.number)) for r in known],
+        row=np.repeat(np.arange(len(known)), [len(out) + len(back) for out, back in parts]),
+        column=np.concatenate([np.zeros(0, np.int64), *(column for part in parts for column in part)]),
+        coefficient=np.concatenate(
+            [nothing, *(c for out, back in parts for c in (view.drain_factor[out], -view.factor[back]))]
+        ),
+        lower=np.full(len(known), -np.inf),
+        upper=_of([r.free for r in known], view),
+    )
+
+
+def switched(view: View, first_switch: int, most: Floats) -> Rows:
+    """``sum_(e in line g) x_e <= most_g z_g``: a line that carries anything is there.
+
+    ``z_g`` is the line's switch between 0 and 1, from column ``first_switch`` on.
+    """
+    switches = view.network.switches
+    column, at = view.columns_of(switches.edge)
+    on = np.arange(len(switches))
+    return Rows(
+        labels=[("switch", *label) for label in switches.labels],
+        row=np.concatenate([switches.switch[at], on]),
+        column=np.concatenate([column, first_switch + on]),
+        coefficient=np.concatenate([np.ones(len(column)), -most]),
+        lower=np.full(len(switches), -np.inf),
+        upper=np.zeros(len(switches)),
+    )
+
+
+def budgets(view: View, first_switch: int) -> Rows:
+    """``sum_(g in budget) z_g <= most lines``: so many assets a call, so many moves a run."""
+    known = view.network.switches.budgets
+    return Rows(
+        labels=[("budget", name) for name, _, _ in known],
+        row=np.repeat(np.arange(len(known)), [len(switch) for _, switch, _ in known]),
+        column=first_switch + np.concatenate([np.zeros(0, np.int64), *(switch for _, switch, _ in known)]),
+        coefficient=np.ones(sum(len(switch) for _, switch, _ in known)),
+        lower=np.full(len(known), -np.inf),
+        upper=np.array([most for _, _, most in known], dtype=np.float64),
+    )
+
+
 def limits(view: View) -> list[Rows]:
     """The rows of every limit, in the order of the network's blocks."""
     return [(share_of_posted if b.cap.of == "posted" else concentration)(view, b) for b in view.network.limits]
@@ -191,6 +263,16 @@ def weight(view: View, measure: str, column: Ints) -> Array:
     if measure == "quantity":
         return (view.arithmetic.zeros(len(column)) + 1) / view.unit_value[column]
     return view.arithmetic.zeros(len(column)) + 1
+
+
+def signed_weight(view: View, measure: str, column: Ints, recalled: Bools) -> Array:
+    """How much one unit of market value on each column adds in ``measure``, or takes away where ``recalled``."""
+    counts = weight(view, measure, column)
+    out = np.flatnonzero(recalled)
+    if len(out):
+        counts = counts.copy()
+        counts[out] = -(view.drain_factor[column[out]] if measure == "value_after_haircut" else counts[out])
+    return counts
 
 
 def _of(numbers: object, view: View) -> Array:
@@ -207,7 +289,9 @@ def _labels(view: View, block: LimitBlock, groups: Ints) -> list[tuple[str, ...]
 
 def _source_label(view: View, source: int) -> tuple[str, ...]:
     sources = view.network.sources
-    return ("proceeds", sources.ids[source]) if sources.is_facility[source] else (sources.ids[source],)
+    if sources.is_facility[source]:
+        return ("proceeds", sources.ids[source])
+    return ("posted", sources.ids[source]) if sources.is_posted[source] else (sources.ids[source],)
 
 
 def _ranges(first: Ints, last: Ints) -> Ints:

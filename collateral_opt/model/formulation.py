@@ -1,20 +1,33 @@
 """The whole model on one screen: columns, constraints and aims of the allocation program.
 
-minimise    short_j by priority, reserves last, then  sum_e c_e x_e
-cover       sum_{e into call or reserve j} f_e x_e + short_j   =  R_j
+minimise    short_j by priority, reserves last, then  sum_e c_e x_e + sum_g c_g z_g
+cover       sum_{e into j} f_e x_e - sum_{e recalled from j} f_p x_e + short_j  =  R_j
 promised    sum_{j of priority p} short_j                     <=  S_p, once the aim for p is met
 supply      sum_{e on which source i leaves} x_e              <=  A_i
 home        y_ir + sum_{e on which source i leaves} x_e       <=  A_i
 conversion  sum_{e out of facility k} x_e                     <=  sum_{e into k} f_e x_e
+release     sum_{e recalled by t} f_p x_e                     <=  free + sum_{replacements by t} f_e x_e
 limit       sum_{e in group} w_e x_e                          <=  cap, a constant or a share of what is posted
-bounds      0 <= x_e <= u_e,  0 <= short_j <= R_j
+switch      sum_{e in line g} x_e                             <=  u_g z_g,  for lines that cost or count as such
+budget      sum_{g} z_g                                       <=  most lines
+bounds      l_e <= x_e <= u_e,  0 <= short_j <= R_j,  0 <= z_g <= 1
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from collateral_opt.model.constraints import conversion, cover, limits, promised, stays_home, supply
+from collateral_opt.model.constraints import (
+    budgets,
+    conversion,
+    cover,
+    limits,
+    promised,
+    release,
+    stays_home,
+    supply,
+    switched,
+)
 from collateral_opt.model.program import Floats, Program, stack
 from collateral_opt.network.exact import FLOAT
 from collateral_opt.network.network import Ints, Network, View
@@ -23,16 +36,19 @@ from collateral_opt.network.network import Ints, Network, View
 def formulate(network: Network, edge: Ints | None = None) -> Program:
     """The linear program over all edges of ``network``, or over those in ``edge``, with cost as its aim."""
     view = View(network, np.arange(len(network.edges)) if edge is None else edge, FLOAT)
-    uses, sources = network.uses, network.sources
+    uses, sources, switches = network.uses, network.sources, network.switches
     moved = zip(view.source.tolist(), view.use.tolist(), strict=True)
-    required = uses.required_float[: uses.asking]
+    size = uses.size[: uses.asking]
+    lower, upper = pinned_bounds(view)
+    first_switch = len(view.edge) + uses.asking
     return Program(
         column_labels=[("deliver", uses.ids[j], sources.ids[i]) for i, j in moved]
-        + [("short", identifier) for identifier in uses.ids[: uses.asking]],
-        lower=np.zeros(len(view.edge) + uses.asking),
-        upper=np.concatenate([network.most_value[view.edge], required]),
+        + [("short", *label) for label in uses.label[: uses.asking]]
+        + [("on", *label) for label in switches.labels],
+        lower=np.concatenate([lower, np.zeros(uses.asking + len(switches))]),
+        upper=np.concatenate([upper, uses.lacking[: uses.asking], np.ones(len(switches))]),
         cost=cost_aim(view),
-        unit=np.concatenate([typical(view), np.where(required > 0, required, 1.0)]),
+        unit=np.concatenate([typical(view), np.where(size > 0, size, 1.0), np.ones(len(switches))]),
         rows=stack(
             [
                 cover(view),
@@ -40,23 +56,52 @@ def formulate(network: Network, edge: Ints | None = None) -> Program:
                 supply(view),
                 stays_home(view),
                 conversion(view),
+                release(view),
                 *limits(view),
+                switched(view, first_switch, most_on(view, upper)),
+                budgets(view, first_switch),
             ]
         ),
     )
 
 
+def pinned_bounds(view: View) -> tuple[Floats, Floats]:
+    """Least and most flow on each column: what a person has decided, or nothing and the most that is of use."""
+    network = view.network
+    lower, upper = np.zeros(len(view.edge)), network.most_value[view.edge].copy()
+    pinned = np.array(sorted(network.pinned), dtype=np.int64)
+    column, at = view.columns_of(pinned)
+    for k, edge in zip(column.tolist(), pinned[at].tolist(), strict=True):
+        least, most = network.pinned[edge]
+        lower[k] = least * network.lot_value[edge]
+        if most is not None:
+            upper[k] = most * network.lot_value[edge]
+    return lower, upper
+
+
+def most_on(view: View, upper: Floats) -> Floats:
+    """The most that the edges of each switch can carry together."""
+    switches = view.network.switches
+    column, at = view.columns_of(switches.edge)
+    carried = np.minimum(upper, view.network.held[view.source])[column]
+    most = np.bincount(switches.switch[at], weights=carried, minlength=len(switches))
+    return np.where(most > 0, most, 1.0)
+
+
 def typical(view: View) -> Floats:
     """The most that an edge can be asked for: all of its source, or what alone meets its use."""
     network = view.network
-    return np.minimum(
-        network.held[view.source], network.uses.required_float[view.use] / network.edges.factor[view.edge]
-    )
+    return np.minimum(network.held[view.source], network.uses.size[view.use] / network.edges.factor[view.edge])
 
 
 def cost_aim(view: View) -> Floats:
-    """What a year of each edge's flow costs, in basis points; shortfalls are paid for by the aims before this one."""
-    return np.concatenate([view.network.edges.cost_bps[view.edge], np.zeros(view.network.uses.asking)])
+    """What a year of each edge's flow costs, in basis points, and each line for being there.
+
+    Shortfalls are paid for by the aims before this one.
+    """
+    network = view.network
+    lines = [float(f + w) for f, w in zip(network.switches.fixed, network.switches.worth, strict=True)]
+    return np.concatenate([network.edges.cost_bps[view.edge], np.zeros(network.uses.asking), np.array(lines)])
 
 
 def shortfall_aim(view: View, priority: int) -> Floats:
@@ -65,8 +110,11 @@ def shortfall_aim(view: View, priority: int) -> Floats:
 
 
 def tie_aim(view: View) -> Floats:
-    """Weights that grow with the source's place, and less with the call's: early identifiers are used first."""
+    """Weights that grow with the source's place, and less with the call's: early identifiers are used first.
+
+    What is posted moves only where nothing else does, and rather to where it is needed than home.
+    """
     sources, uses = len(view.network.sources), len(view.network.uses)
-    by_source = (view.source + 1) / (sources + 1)
+    by_source = (view.source + 1) / (sources + 1) + 2.0 * view.network.sources.is_posted[view.source]
     by_use = (uses - view.use) / (uses + 1)
     return np.concatenate([by_source * (1 + by_use), np.zeros(view.network.uses.asking)])

@@ -9,12 +9,14 @@ import numpy as np
 
 from collateral_opt.network.facts import Facts
 from collateral_opt.network.network import Floats, Kind
+from collateral_opt.network.posted import PostedLine
 
 
 class PairCosts:
     """The source's own cost, or the pair's where ``costs`` has a row for it, less what cash earns there.
 
-    Proceeds cost what producing them costs, whatever ``costs`` says; what a reserve counts costs nothing.
+    Proceeds cost what producing them costs, whatever ``costs`` says; what a reserve counts costs nothing. What is
+    recalled costs what its holding does where it goes, and no longer what it did where it lay.
     """
 
     def __init__(self, facts: Facts) -> None:
@@ -22,7 +24,7 @@ class PairCosts:
         book, sources = facts.book, facts.sources
         self._is_cash = facts.assets.is_cash[sources.asset]
         self._currency = facts.asset_frame["currency"].to_numpy(dtype=object)[sources.asset]
-        held = np.flatnonzero(~sources.is_facility).tolist()
+        held = np.flatnonzero(sources.is_holding).tolist()
         self._of_holding = {sources.ids[i]: i for i in held}
         self._of_asset: dict[str, list[int]] = {}
         for i in held:
@@ -46,12 +48,32 @@ class PairCosts:
         if uses.kind[use] == Kind.RESERVE:
             return np.zeros(len(self._facts.sources))
         if uses.kind[use] == Kind.FACILITY:
-            return self._own("facility_id", uses.ids[use])
+            return self._with_recalls(self._own("facility_id", uses.ids[use]))
         agreement = int(uses.agreement[use])
         if agreement not in self._known:
             own = self._own("agreement_id", self._facts.agreements.ids[agreement])
-            self._known[agreement] = own - self._cash_return(agreement)
+            self._known[agreement] = self._with_recalls(own) - self._cash_return(agreement)
         return self._known[agreement]
+
+    def keeping(self, line: PostedLine) -> float:
+        """What a year of leaving ``line`` where it lies costs, in basis points of market value."""
+        agreement = self._facts.agreements.ids[line.agreement]
+        asset = self._facts.assets.ids[line.asset]
+        own = line.cost_bps
+        rows = self._costs["agreement_id"].get(agreement, []) if own is None else []
+        for holding, named, bps in sorted(rows, key=lambda row: row[0] is not None):
+            if (holding is None and named == asset) or (holding is not None and holding == line.holding_id):
+                own = bps
+        if own is None:
+            holding_at = self._of_holding.get(line.holding_id or "")
+            own = 0.0 if holding_at is None else float(self._facts.sources.cost_bps[holding_at])
+        return own - (self._earned(agreement, line.asset) if self._facts.assets.is_cash[line.asset] else 0.0)
+
+    def _with_recalls(self, cost: Floats) -> Floats:
+        """``cost`` with each recall at its holding's, less what leaving it cost."""
+        sources = self._facts.sources
+        cost[sources.first_posted :] = cost[sources.recallable.joins] - sources.recallable.keep_bps
+        return cost
 
     def _own(self, place: str, identifier: str) -> Floats:
         cost = self._facts.sources.cost_bps.copy()
@@ -66,6 +88,15 @@ class PairCosts:
         for currency, bps in self._returns.get(self._facts.agreements.ids[agreement], []):
             earned[self._currency == currency] = bps
         return np.where(self._is_cash, earned, 0.0)
+
+    def _earned(self, agreement_id: str, asset: int) -> float:
+        """What cash of one currency earns at one agreement."""
+        currency = self._facts.asset_frame["currency"].iloc[asset]
+        for known, bps in self._returns.get(agreement_id, []):
+            if known == currency:
+                return float(bps)
+        at = self._facts.agreements.ids.index(agreement_id)
+        return float(self._facts.agreements.cash_return_bps[at])
 
 
 def _by_first(rows: Iterable[tuple[Any, ...]]) -> dict[str, list[tuple[Any, ...]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,9 +12,12 @@ import numpy as np
 import pandas as pd
 
 from collateral_opt.book import Book
+from collateral_opt.book.settlement import Movements
 from collateral_opt.network.eligibility import Eligibility
 from collateral_opt.network.exact import exact
-from collateral_opt.network.network import Assets, Bools, Floats, Ints, Kind, Sources, Uses
+from collateral_opt.network.network import Assets, Bools, Floats, Ints, Kind, Recallable, Sources, Uses
+from collateral_opt.network.posted import PostedLine, by_agreement, posted_lines
+from eligibility_rules import Match
 
 NANOSECONDS_PER_HOUR = 3_600_000_000_000
 
@@ -29,6 +33,14 @@ class Agreements:
     min_line_value: Floats
     counterparty: Sequence[str | None]
     counterparty_parent: Sequence[str | None]
+    required: Sequence[Fraction | None]
+    """The total collateral value that each needs, in base currency; None: what is posted there plus its calls."""
+    minimum_transfer: Sequence[Fraction]
+    """In base currency: an excess below it is not called back."""
+    max_lines: Floats
+    """Most distinct assets a call; NaN: any number."""
+    row: Ints
+    """Where each stands in the book's table."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -67,19 +79,39 @@ class Facts:
     uses: Uses
     terms: Terms
     eligibility: Eligibility
+    families: Families
+    posted: Sequence[PostedLine]
+    movements: Movements
+
+    def wrong_way(self, use: int) -> Bools:
+        """Per asset: refused at ``use`` because someone of its taker's family issued it."""
+        return self.families.wrong_way(self.terms.family[use], self.uses.schedule[use])
+
+    @property
+    def reoptimises(self) -> bool:
+        """Whether what is posted may move."""
+        return self.book.settings.scope == "reoptimise"
+
+
+class Families:
+    """Who issued what: asks whether an asset is of the family of whoever takes it."""
+
+    def __init__(self, book: Book, asset_frame: pd.DataFrame) -> None:
+        self._book = book
+        self._frame = asset_frame
 
     @cached_property
     def _issuers(self) -> tuple[Ints, Ints, dict[str, int]]:
         """Issuers and their parents as codes (-1 is unknown), so that a family is a small set of integers."""
-        names = [*self.asset_frame["issuer"].tolist(), *self.asset_frame["issuer_parent"].tolist()]
+        names = [*self._frame["issuer"].tolist(), *self._frame["issuer_parent"].tolist()]
         code_of = {name: code for code, name in enumerate(dict.fromkeys(n for n in names if n is not None))}
         codes = np.array([code_of.get(name, -1) for name in names], dtype=np.int64)
-        return codes[: len(self.assets.ids)], codes[len(self.assets.ids) :], code_of
+        return codes[: len(self._frame)], codes[len(self._frame) :], code_of
 
     def wrong_way(self, family: tuple[str | None, ...], schedule: str) -> Bools:
         """Per asset: refused under ``schedule`` because someone of ``family`` issued it."""
         issuer, parent, code_of = self._issuers
-        if self.book.schedules[schedule].wrong_way == "allow":
+        if self._book.schedules[schedule].wrong_way == "allow":
             return np.zeros(len(issuer), dtype=bool)
         members = [code_of[name] for name in family if name in code_of]
         return np.isin(issuer, members) | np.isin(parent, members)
@@ -89,21 +121,76 @@ def gather(book: Book) -> Facts:
     """The facts of ``book``; assets that are not held, posted or produced cannot play a part and are left out."""
     asset_frame, assets = _assets(book)
     agreements = _agreements(book)
-    calls = book.calls.sort_values("call_id", ignore_index=True)
-    reserves = book.reserves.sort_values("reserve_id", ignore_index=True)
+    eligibility, families, movements = Eligibility(book, asset_frame), Families(book, asset_frame), Movements(book)
+
+    def counts(agreement: int) -> tuple[Bools, Match]:
+        schedule, currency = agreements.schedule[agreement], agreements.currency[agreement]
+        margin_type = eligibility.posted_margin_types.get(agreements.ids[agreement])
+        matched = eligibility.match(schedule, currency, margin_type)
+        return matched.eligible & ~families.wrong_way(agreements.family(agreement), schedule), matched
+
+    posted = posted_lines(book, assets, agreements.ids, counts)
+    rests = _rests(book, agreements, posted) if book.settings.scope == "reoptimise" else []
+    asked = Asked(
+        calls=book.calls.sort_values("call_id", ignore_index=True),
+        rests=rests,
+        reserves=book.reserves.sort_values("reserve_id", ignore_index=True),
+        takers=_takers(book.facilities.sort_values("facility_id", ignore_index=True)),
+    )
+    uses = _uses(book, asked, agreements, posted)
     facilities = book.facilities.sort_values("facility_id", ignore_index=True)
-    uses = _uses(book, calls, reserves, facilities, agreements)
     return Facts(
         book=book,
         asset_frame=asset_frame,
         assets=assets,
         agreements=agreements,
         facilities=facilities,
-        sources=_sources(book, assets, facilities, uses),
+        sources=_sources(book, assets, facilities, uses, agreements, posted, movements),
         uses=uses,
-        terms=_terms(book, calls, reserves, facilities, agreements),
-        eligibility=Eligibility(book, asset_frame),
+        terms=_terms(book, asked, agreements, eligibility),
+        eligibility=eligibility,
+        families=families,
+        posted=posted,
+        movements=movements,
     )
+
+
+@dataclass(frozen=True)
+class Rest:
+    """What an agreement requires beside its calls: ``floor`` must stay there or be delivered, ``lies`` there now."""
+
+    agreement: int
+    floor: Fraction
+    lies: Fraction
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Whatever takes something, in the order of uses."""
+
+    calls: pd.DataFrame
+    rests: Sequence[Rest]
+    reserves: pd.DataFrame
+    takers: pd.DataFrame
+
+
+def _rests(book: Book, agreements: Agreements, posted: Sequence[PostedLine]) -> list[Rest]:
+    """Of every agreement where something lies, or is required beyond its calls."""
+    called: dict[int, Fraction] = defaultdict(Fraction)
+    at = positions(agreements.ids, book.calls["agreement_id"]).tolist()
+    for agreement, amount, currency in zip(at, book.calls["amount"], book.calls["currency"], strict=True):
+        called[agreement] += exact(amount) * exact(book.rates[currency])
+    lying = by_agreement(posted)
+    found = []
+    for agreement in range(len(agreements)):
+        lies = sum((line.value_after_haircut for line in lying.get(agreement, ())), Fraction(0))
+        required = agreements.required[agreement]
+        floor = lies if required is None else max(Fraction(0), required - called[agreement])
+        if 0 < lies - floor < agreements.minimum_transfer[agreement]:
+            floor = lies
+        if floor > 0 or agreement in lying:
+            found.append(Rest(agreement, floor, lies))
+    return found
 
 
 def positions(ids: Sequence[str], wanted: Iterable[str]) -> Ints:
@@ -142,6 +229,16 @@ def _agreements(book: Book) -> Agreements:
         min_line_value=_figures(frame["min_line_value"]),
         counterparty=frame["counterparty"].tolist(),
         counterparty_parent=frame["counterparty_parent"].tolist(),
+        required=[
+            None if np.isnan(amount) else exact(amount) * exact(book.rates[currency])
+            for amount, currency in zip(frame["requirement"], frame["base_currency"], strict=True)
+        ],
+        minimum_transfer=[
+            exact(amount) * exact(book.rates[currency])
+            for amount, currency in zip(frame["minimum_transfer"], frame["base_currency"], strict=True)
+        ],
+        max_lines=_figures(frame["max_lines"]),
+        row=positions(book.agreements["agreement_id"].tolist(), frame["agreement_id"]),
     )
 
 
@@ -171,100 +268,191 @@ def _capacities(book: Book, facilities: pd.DataFrame) -> list[Fraction]:
     return [exact(c) * exact(book.rates[k]) for c, k in zip(facilities["capacity"], currencies, strict=True)]
 
 
-def _sources(book: Book, assets: Assets, facilities: pd.DataFrame, uses: Uses) -> Sources:
-    holdings = book.holdings.sort_values("holding_id", ignore_index=True)
+def _sources(
+    book: Book,
+    assets: Assets,
+    facilities: pd.DataFrame,
+    uses: Uses,
+    agreements: Agreements,
+    posted: Sequence[PostedLine],
+    movements: Movements,
+) -> Sources:
+    order = book.holdings["holding_id"].argsort().to_numpy()
+    holdings = book.holdings.iloc[order]
     as_of = _as_of(book)
-    ready = np.where(holdings["ready_at"].isna(), as_of, _nanoseconds(holdings["ready_at"]))
+    settle = _hours(holdings["settle_hours"])
     given = positions(assets.ids, facilities["gives"])
     capacity = _capacities(book, facilities)
     # What is paid once weighs like a yearly rate over the days that a posting is expected to stay.
     once = book.settings.day_count / book.settings.horizon_days
-    taker = {identifier: uses.asking + k for k, identifier in enumerate(_takers(facilities)["facility_id"])}
+    taker = {uses.ids[k]: k for k in uses.facilities}
+    movable = [line for line in posted if not line.locked] if book.settings.scope == "reoptimise" else []
+    recallable = _recallable(movable, agreements, holdings, book)
+    first_recall = [
+        movements.recall_start(int(agreements.row[line.agreement]), pd.Timestamp(book.settings.as_of)).value
+        for line in movable
+    ]
+    rest_of = {int(uses.agreement[j]): j for j in range(uses.calls, uses.demands)}
+    nothing = np.zeros(len(movable))
     return Sources(
-        ids=[*holdings["holding_id"], *facilities["facility_id"]],
-        asset=np.concatenate([positions(assets.ids, holdings["asset_id"]), given]),
-        quantity=np.concatenate(
-            [_figures(holdings["quantity"]), np.array([float(c) for c in capacity]) / assets.unit_value[given]]
+        ids=[
+            *holdings["holding_id"],
+            *facilities["facility_id"],
+            *(f"{agreements.ids[line.agreement]} {assets.ids[line.asset]} {k + 1}" for k, line in enumerate(movable)),
+        ],
+        asset=np.concatenate(
+            [
+                positions(assets.ids, holdings["asset_id"]),
+                given,
+                np.array([line.asset for line in movable], dtype=np.int64),
+            ]
         ),
-        capacity=[*([None] * len(holdings)), *capacity],
+        quantity=np.concatenate(
+            [
+                _figures(holdings["quantity"]),
+                np.array([float(c) for c in capacity]) / assets.unit_value[given],
+                np.array([float(line.quantity) for line in movable]),
+            ]
+        ),
+        capacity=[*([None] * len(holdings)), *capacity, *([None] * len(movable))],
         deliverable_at=np.concatenate(
-            [np.maximum(ready, as_of) + _hours(holdings["settle_hours"]), as_of + _hours(facilities["access_hours"])]
+            [
+                movements.holding_starts()[order] + settle,
+                as_of + _hours(facilities["access_hours"]),
+                np.array(first_recall, dtype=np.int64) + recallable.wait,
+            ]
         ),
         cost_bps=np.concatenate(
             [
                 _figures(holdings["cost_bps"]),
                 _figures(facilities["cost_bps"]) + _figures(facilities["one_off_bps"]) * once,
+                nothing,
             ]
         ),
         funded_by=np.array(
-            [*([-1] * len(holdings)), *(taker.get(k, -1) for k in facilities["facility_id"])], dtype=np.int64
+            [
+                *([-1] * len(holdings)),
+                *(taker.get(k, -1) for k in facilities["facility_id"]),
+                *(rest_of[line.agreement] for line in movable),
+            ],
+            dtype=np.int64,
         ),
+        recallable=recallable,
     )
 
 
-def _uses(
-    book: Book, calls: pd.DataFrame, reserves: pd.DataFrame, facilities: pd.DataFrame, agreements: Agreements
-) -> Uses:
-    agreement = positions(agreements.ids, calls["agreement_id"])
+def _recallable(
+    movable: Sequence[PostedLine], agreements: Agreements, holdings: pd.DataFrame, book: Book
+) -> Recallable:
+    """What may be recalled; what leaving each there costs is worked out with the costs of pairs."""
+    at = {name: i for i, name in enumerate(holdings["holding_id"])}
+    joins = np.array([-1 if line.holding_id is None else at[line.holding_id] for line in movable], dtype=np.int64)
+    hours = np.array([line.recall_hours for line in movable])
+    settle = _figures(holdings["settle_hours"])
+    further = np.where(joins >= 0, settle[joins] if len(settle) else 0.0, 0.0)
+    return Recallable(
+        agreement=np.array([line.agreement for line in movable], dtype=np.int64),
+        joins=joins,
+        factor=[line.factor or Fraction(0) for line in movable],
+        keep_bps=np.zeros(len(movable)),
+        wait=np.rint((hours + further) * NANOSECONDS_PER_HOUR).astype(np.int64),
+    )
+
+
+def _uses(book: Book, asked: Asked, agreements: Agreements, posted: Sequence[PostedLine]) -> Uses:
+    calls, rests, reserves, takers = asked.calls, asked.rests, asked.reserves, asked.takers
+    agreement = np.concatenate(
+        [positions(agreements.ids, calls["agreement_id"]), np.array([r.agreement for r in rests], dtype=np.int64)]
+    )
     rates = {currency: exact(rate) for currency, rate in book.rates.items()}
-    takers = _takers(facilities)
-    # Calls without a priority are served after every stated one, all alike; reserves after all calls.
-    _, rank = np.unique(_figures(calls["priority"].fillna(np.inf)), return_inverse=True)
-    asked = [(a, c) for frame in (calls, reserves) for a, c in zip(frame["amount"], frame["currency"], strict=True)]
-    nothing_more = len(reserves) + len(takers)
+    # Calls without a priority are served after every stated one, all alike, and requirements with them; reserves last.
+    stated = np.concatenate([_figures(calls["priority"].fillna(np.inf)), np.full(len(rests), np.inf)])
+    _, rank = np.unique(stated, return_inverse=True)
+    amounts = [
+        [exact(a) * rates[c] for a, c in zip(frame["amount"], frame["currency"], strict=True)]
+        for frame in (calls, reserves)
+    ]
+    movable: dict[int, Fraction] = defaultdict(Fraction)
+    for line in posted:
+        movable[line.agreement] += 0 if line.locked else line.value_after_haircut
+    has_home = bool(rests) and any(not line.locked for line in posted)
+    capacities = _capacities(book, takers)
+    kinds = [Kind.CALL] * len(calls) + [Kind.AGREEMENT] * len(rests) + [Kind.RESERVE] * len(reserves)
+    kinds += [Kind.FACILITY] * len(takers) + [Kind.HOME] * has_home
+    nothing_more = len(reserves) + len(takers) + has_home
+    required = [*amounts[0], *(r.floor - r.lies for r in rests), *amounts[1], *capacities]
+    home = [sum((line.market_value for line in posted), Fraction(0))] * has_home
     return Uses(
-        ids=[*calls["call_id"], *reserves["reserve_id"], *takers["facility_id"]],
-        kind=np.repeat([Kind.CALL, Kind.RESERVE, Kind.FACILITY], [len(calls), len(reserves), len(takers)]).astype(
-            np.int8
-        ),
+        ids=[
+            *calls["call_id"],
+            *(agreements.ids[r.agreement] for r in rests),
+            *reserves["reserve_id"],
+            *takers["facility_id"],
+            *["home"] * has_home,
+        ],
+        kind=np.array(kinds, dtype=np.int8),
         agreement=np.concatenate([agreement, np.full(nothing_more, -1)]),
         schedule=[
             *(
                 own if own is not None else agreements.schedule[a]
-                for own, a in zip(calls["schedule"].tolist(), agreement.tolist(), strict=True)
+                for own, a in zip(calls["schedule"].tolist(), agreement[: len(calls)].tolist(), strict=True)
             ),
+            *(agreements.schedule[r.agreement] for r in rests),
             *reserves["schedule"],
             *takers["takes"],
+            *[""] * has_home,
         ],
-        required=[*(exact(a) * rates[c] for a, c in asked), *_capacities(book, takers)],
+        required=[*required, *home],
         priority=np.concatenate([rank, np.full(len(reserves), rank.max(initial=-1) + 1)]).astype(np.int64),
         min_line=[
             *(exact(agreements.min_line_value[a]) * rates[agreements.currency[a]] for a in agreement.tolist()),
             *([Fraction(0)] * nothing_more),
         ],
+        extent=[
+            *amounts[0],
+            *(max(Fraction(0), r.floor - r.lies) + movable[r.agreement] for r in rests),
+            *amounts[1],
+            *capacities,
+            *home,
+        ],
     )
 
 
-def _terms(
-    book: Book, calls: pd.DataFrame, reserves: pd.DataFrame, facilities: pd.DataFrame, agreements: Agreements
-) -> Terms:
+def _terms(book: Book, asked: Asked, agreements: Agreements, eligibility: Eligibility) -> Terms:
+    calls, rests, reserves, takers = asked.calls, asked.rests, asked.reserves, asked.takers
     agreement = positions(agreements.ids, calls["agreement_id"]).tolist()
     as_of = pd.Timestamp(book.settings.as_of)
     as_of_date = pd.Timestamp(book.settings.as_of.date())
-    takers = _takers(facilities)
     access = _hours(takers["access_hours"])
     ready = [(as_of + pd.Timedelta(hours=h)).tz_localize(None).normalize().value for h in takers["access_hours"]]
     nobody: list[tuple[str | None, ...]] = [()] * len(reserves)
+    undated = len(rests) + len(reserves)
     return Terms(
         currency=[
             *(agreements.currency[a] for a in agreement),
+            *(agreements.currency[r.agreement] for r in rests),
             *reserves["currency"],
             *_given_currency(book, takers),
         ],
-        margin_type=[*calls["margin_type"], *([None] * (len(reserves) + len(takers)))],
+        margin_type=[
+            *calls["margin_type"],
+            *(eligibility.posted_margin_types.get(agreements.ids[r.agreement]) for r in rests),
+            *([None] * (len(reserves) + len(takers))),
+        ],
         family=[
             *(agreements.family(a) for a in agreement),
+            *(agreements.family(r.agreement) for r in rests),
             *nobody,
             *((name,) for name in takers["counterparty"]),
         ],
         open_ended=np.concatenate(
-            [calls["due"].isna().to_numpy(dtype=bool), np.ones(len(reserves), bool), np.zeros(len(takers), bool)]
+            [calls["due"].isna().to_numpy(dtype=bool), np.ones(undated, bool), np.zeros(len(takers), bool)]
         ),
-        due=np.concatenate([_nanoseconds(calls["due"]), np.zeros(len(reserves), np.int64), _as_of(book) + access]),
+        due=np.concatenate([_nanoseconds(calls["due"]), np.zeros(undated, np.int64), _as_of(book) + access]),
         last_day=np.concatenate(
             [
                 _nanoseconds(calls["due_date"].fillna(as_of_date)),
-                np.full(len(reserves), as_of_date.value),
+                np.full(undated, as_of_date.value),
                 np.array(ready, dtype=np.int64),
             ]
         ),

@@ -1,44 +1,32 @@
 """The limits of the schedules in force at each agreement, as blocks of edges, groups and caps.
 
 A limit of any schedule in force at an agreement binds all that is delivered there, over all its calls together, with
-what is posted already. What is posted is valued under the agreement's own schedule.
+what is posted already and stays. What is posted is valued under the agreement's own schedule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
 from collateral_opt.network.exact import EXACT, exact
 from collateral_opt.network.facts import Facts
-from collateral_opt.network.network import Bools, Cap, Edges, Ints, LimitBlock
+from collateral_opt.network.house import house_blocks
+from collateral_opt.network.network import Bools, Cap, Edges, Ints, Kind, LimitBlock
+from collateral_opt.network.posted import PostedLine, by_agreement
 from eligibility_rules import CapMatch, LimitMatch
-
-
-@dataclass(frozen=True)
-class Posted:
-    """What lies at an agreement and still counts: asset positions, exact quantities and values."""
-
-    asset: list[int] = field(default_factory=list)
-    quantity: list[Fraction] = field(default_factory=list)
-    market_value: list[Fraction] = field(default_factory=list)
-    value_after_haircut: list[Fraction] = field(default_factory=list)
-
-    def measured(self, measure: str) -> list[Fraction]:
-        """Each line in ``measure``."""
-        lines: list[Fraction] = getattr(self, measure)
-        return lines
 
 
 @dataclass(frozen=True)
 class Place:
     """One schedule in force at one agreement, facility or reserve.
 
-    ``governed`` are all uses there, ``scope`` the edges into them, ``posted`` what lies there, ``requirement`` what its
-    limits call so: the calls and the value of what lies there, a facility's capacity, a reserve's amount.
+    ``governed`` are all uses there, ``scope`` the edges into them and those that recall something from there,
+    ``posted`` what lies there, ``requirement`` what its limits call so: an agreement's own, or the calls and the value
+    of what lies there; a facility's capacity, a reserve's amount.
     """
 
     name: str
@@ -47,18 +35,20 @@ class Place:
     prefix: str
     governed: Ints
     scope: Ints
-    posted: Posted
+    posted: Sequence[PostedLine]
     requirement: Fraction
+    agreement: int = -1
 
 
 def limit_blocks(facts: Facts, edges: Edges) -> tuple[LimitBlock, ...]:
-    """Every cap of every limit, place by place."""
-    return tuple(
+    """Every cap of every limit, place by place, and then those of the house."""
+    blocks = [
         block
         for place in (*_agreements(facts, edges), *_others(facts, edges))
         for limit in facts.eligibility.limits(place.schedule, place.currency)
         for block in _blocks(facts, edges, place, limit)
-    )
+    ]
+    return (*blocks, *house_blocks(facts, edges))
 
 
 def _scope(edges: Edges, uses: Ints) -> Ints:
@@ -71,10 +61,12 @@ def _agreements(facts: Facts, edges: Edges) -> Iterator[Place]:
     """Each schedule in force at each agreement, over all its calls together: its own, and those that calls name."""
     agreements, uses = facts.agreements, facts.uses
     schedules = np.array(uses.schedule, dtype=object)
-    posted_at = facts.book.posted.groupby("agreement_id", sort=False).indices
+    lying = by_agreement(facts.posted)
+    leaving = facts.sources.lies_at[edges.source]
     for agreement, (identifier, own) in enumerate(zip(agreements.ids, agreements.schedule, strict=True)):
         mine = np.flatnonzero(uses.agreement == agreement)
-        lying = _posted(facts, agreement, np.asarray(posted_at[identifier])) if identifier in posted_at else Posted()
+        posted = [line for line in lying.get(agreement, ()) if line.factor is not None]
+        scope = np.union1d(_scope(edges, mine), np.flatnonzero(leaving == agreement))
         for schedule in sorted(set(schedules[mine]) or {own}):
             yield Place(
                 name=identifier,
@@ -82,16 +74,26 @@ def _agreements(facts: Facts, edges: Edges) -> Iterator[Place]:
                 currency=agreements.currency[agreement],
                 prefix="" if schedule == own else f"{schedule}: ",
                 governed=mine,
-                scope=_scope(edges, mine),
-                posted=lying,
-                requirement=sum((uses.required[j] for j in mine.tolist()), sum(lying.value_after_haircut, Fraction(0))),
+                scope=scope,
+                posted=posted,
+                requirement=_requirement(facts, agreement, mine, posted),
+                agreement=agreement,
             )
+
+
+def _requirement(facts: Facts, agreement: int, mine: Ints, posted: Sequence[PostedLine]) -> Fraction:
+    """What an agreement requires: its own figure where what is posted may move, else its calls and what lies there."""
+    own = facts.agreements.required[agreement]
+    if facts.reoptimises and own is not None:
+        return own
+    called = [facts.uses.required[j] for j in mine.tolist() if facts.uses.kind[j] == Kind.CALL]
+    return sum(called, sum((line.value_after_haircut for line in posted), Fraction(0)))
 
 
 def _others(facts: Facts, edges: Edges) -> Iterator[Place]:
     """Reserves and facilities: one schedule each, and nothing lies there yet."""
     uses = facts.uses
-    for use in range(uses.calls, len(uses)):
+    for use in (*range(uses.demands, uses.asking), *uses.facilities):
         governed = np.array([use], dtype=np.int64)
         yield Place(
             name=uses.ids[use],
@@ -100,31 +102,9 @@ def _others(facts: Facts, edges: Edges) -> Iterator[Place]:
             prefix="",
             governed=governed,
             scope=_scope(edges, governed),
-            posted=Posted(),
+            posted=(),
             requirement=uses.required[use],
         )
-
-
-def _posted(facts: Facts, agreement: int, rows: Ints) -> Posted:
-    """What is posted and still eligible there; what no longer is counts nothing."""
-    agreements = facts.agreements
-    schedule, currency = agreements.schedule[agreement], agreements.currency[agreement]
-    margin_type = facts.eligibility.posted_margin_types.get(agreements.ids[agreement])
-    matched = facts.eligibility.match(schedule, currency, margin_type)
-    counts = matched.eligible & ~facts.wrong_way(agreements.family(agreement), schedule)
-    at = {identifier: i for i, identifier in enumerate(facts.assets.ids)}
-    found = Posted()
-    lines = facts.book.posted.iloc[rows]
-    for asset_id, quantity in zip(lines["asset_id"], lines["quantity"], strict=True):
-        i = at[asset_id]
-        if counts[i]:
-            units = exact(quantity)
-            value = units * facts.assets.exact_unit_value(i)
-            found.asset.append(i)
-            found.quantity.append(units)
-            found.market_value.append(value)
-            found.value_after_haircut.append(value * matched.factors[matched.factor_code[i]])
-    return found
 
 
 def _blocks(facts: Facts, edges: Edges, place: Place, limit: LimitMatch) -> Iterator[LimitBlock]:
@@ -132,11 +112,12 @@ def _blocks(facts: Facts, edges: Edges, place: Place, limit: LimitMatch) -> Iter
     asset_of_edge = facts.sources.asset[edges.source[place.scope]]
     counted = limit.counts[asset_of_edge]
     group_of_edge = limit.group[asset_of_edge[counted]].astype(np.int64)
-    lying_in = np.array([limit.group[a] if limit.counts[a] else -1 for a in place.posted.asset], dtype=np.int64)
+    assets = [line.asset for line in place.posted]
+    lying_in = np.array([limit.group[a] if limit.counts[a] else -1 for a in assets], dtype=np.int64)
     touched = np.unique(np.concatenate([group_of_edge, lying_in[lying_in >= 0]]))
     if not len(touched):
         return
-    measured = place.posted.measured(limit.measure)
+    measured = [line.measured(limit.measure) for line in place.posted]
     total = sum(measured, Fraction(0))
     lying = [Fraction(0)] * len(touched)
     for group, value in zip(lying_in.tolist(), measured, strict=True):
@@ -159,6 +140,10 @@ def _blocks(facts: Facts, edges: Edges, place: Place, limit: LimitMatch) -> Iter
             posted_total=total,
             cap=rule,
             shut=_shut(facts, rule, limit.measure, lying, total),
+            recalled=facts.sources.lies_at[edges.source[place.scope[counted]]] == place.agreement
+            if place.agreement >= 0
+            else np.zeros(np.count_nonzero(counted), dtype=bool),
+            lies_at=place.agreement,
         )
 
 

@@ -1,23 +1,31 @@
 """Sources, uses and the edges between them, as arrays keyed by position with the labels kept beside them.
 
-A source is anything that can be handed over, a use anything that takes, an edge a pair that is eligible and
-deliverable in time. Sources and uses stand in the order of their identifiers, so the rows' order in a file never
-matters. Flow on an edge is market value in base currency.
+A source is anything that can be handed over: a holding, what a facility produces, what is posted and may be recalled.
+A use is anything that takes, an edge a pair that is eligible and deliverable in time. Sources and uses stand in the
+order of their identifiers, so the rows' order in a file never matters. Flow on an edge is market value in base
+currency.
+
+What is posted needs no columns to stay where it is. An edge out of it is a recall: it takes its collateral value from
+the requirement of its agreement, which replacements must make good, as what is spent of a facility must be funded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from fractions import Fraction
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from collateral_opt.network.exact import Arithmetic, Array, exact
+
+if TYPE_CHECKING:
+    from collateral_opt.network.pins import Pin
+    from collateral_opt.network.posted import PostedLine
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -28,18 +36,45 @@ class Kind(IntEnum):
     """What a use is, in the order in which uses stand."""
 
     CALL = 0
-    RESERVE = 1
-    FACILITY = 2
+    AGREEMENT = 1
+    """What an agreement requires beside its calls: replacements go there."""
+    RESERVE = 2
+    FACILITY = 3
+    HOME = 4
+    """Where what is recalled may come to rest."""
+
+
+@dataclass(frozen=True)
+class Recallable:
+    """What is posted and may be recalled: the last of the sources.
+
+    ``agreement`` is where each lies, ``joins`` the holding (a source) that it comes back into, -1 for none;
+    ``factor`` its collateral factor where it lies (0 if it no longer counts); ``keep_bps`` what a year of leaving it
+    there costs; ``wait`` nanoseconds from the settlement of its replacement until it can have arrived elsewhere.
+    """
+
+    agreement: Ints
+    joins: Ints
+    factor: Sequence[Fraction]
+    keep_bps: Floats
+    wait: Ints
+
+    def __len__(self) -> int:
+        return len(self.agreement)
+
+
+NOTHING_RECALLABLE = Recallable(np.zeros(0, np.int64), np.zeros(0, np.int64), (), np.zeros(0), np.zeros(0, np.int64))
 
 
 @dataclass(frozen=True)
 class Sources:
-    """What can be handed over: holdings, then what each facility produces.
+    """What can be handed over: holdings, then what each facility produces, then what may be recalled.
 
     ``asset`` is a position in the network's assets; ``quantity`` is in units (of a facility: what its capacity buys,
-    and ``capacity`` the exact market value of that, None for a holding); ``deliverable_at`` is when it can have
+    and ``capacity`` the exact market value of that, None for others); ``deliverable_at`` is when it can have
     arrived, in nanoseconds of UTC; ``cost_bps`` what a year of letting it go costs (of a facility: of producing it).
-    ``funded_by`` is the use that takes what a facility is given, -1 for holdings and for facilities that take nothing.
+    ``funded_by`` is the use that must be given what is taken from the source: a facility's input side, the agreement
+    that a recall leaves; -1 for holdings and for facilities that take nothing.
     """
 
     ids: Sequence[str]
@@ -49,6 +84,7 @@ class Sources:
     deliverable_at: Ints
     cost_bps: Floats
     funded_by: Ints
+    recallable: Recallable = NOTHING_RECALLABLE
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -57,25 +93,60 @@ class Sources:
     def is_facility(self) -> Bools:
         return np.array([c is not None for c in self.capacity], dtype=bool)
 
+    @property
+    def first_posted(self) -> int:
+        """Where what may be recalled begins."""
+        return len(self) - len(self.recallable)
+
+    @cached_property
+    def is_posted(self) -> Bools:
+        return np.arange(len(self)) >= self.first_posted
+
+    @cached_property
+    def is_holding(self) -> Bools:
+        return ~self.is_facility & ~self.is_posted
+
+    @cached_property
+    def holding(self) -> Ints:
+        """The holding that each source leaves from: itself, or the one that a recall joins; -1 for none."""
+        own = np.where(self.is_holding, np.arange(len(self)), -1)
+        own[self.first_posted :] = self.recallable.joins
+        return own
+
+    @cached_property
+    def drain_factors(self) -> Sequence[Fraction]:
+        """What one unit of market value taken from the source takes from the use that funds it."""
+        return (*([Fraction(1)] * self.first_posted), *self.recallable.factor)
+
+    @cached_property
+    def lies_at(self) -> Ints:
+        """The agreement that each source is recalled from, -1 for what is not posted."""
+        where = np.full(len(self), -1, dtype=np.int64)
+        where[self.first_posted :] = self.recallable.agreement
+        return where
+
 
 @dataclass(frozen=True)
 class Uses:
-    """What takes collateral: margin calls, then reserves, then the facilities that take something.
+    """What takes collateral: margin calls, requirements of agreements, reserves, facilities that take something, home.
 
     ``required`` and ``min_line`` (the least market value of a line there) are in base currency, exact; what a
-    facility requires is what it produces, and its ``required`` its capacity, which its limits speak of. ``priority``
-    is a rank of calls and reserves: 0 is served first, reserves come last. ``schedule`` is the one in force there.
+    facility requires is what it produces, and its ``required`` its capacity, which its limits speak of; what an
+    agreement requires is what it lacks with all that lies there, below zero where there is more than enough.
+    ``priority`` is a rank of all uses that ask: 0 is served first, reserves come last. ``schedule`` is the one in
+    force there. ``extent`` is the most collateral value that can be of use there, where that is not ``required``.
     """
 
     ids: Sequence[str]
     kind: NDArray[np.int8]
     agreement: Ints
-    """A position in the book's agreements; -1 for reserves and facilities."""
+    """A position in the book's agreements; -1 for reserves, facilities and home."""
     schedule: Sequence[str]
     required: Sequence[Fraction]
     priority: Ints
     """Of the uses that ask, in their order."""
     min_line: Sequence[Fraction]
+    extent: Sequence[Fraction] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -86,9 +157,24 @@ class Uses:
         return int(np.count_nonzero(self.kind == Kind.CALL))
 
     @cached_property
+    def demands(self) -> int:
+        """How many uses counterparties ask for: calls and requirements of agreements, the first uses."""
+        return int(np.count_nonzero(self.kind <= Kind.AGREEMENT))
+
+    @cached_property
     def asking(self) -> int:
-        """How many uses ask for an amount: calls and reserves."""
-        return int(np.count_nonzero(self.kind != Kind.FACILITY))
+        """How many uses ask for an amount: calls, requirements and reserves, the first uses."""
+        return int(np.count_nonzero(self.kind <= Kind.RESERVE))
+
+    @cached_property
+    def facilities(self) -> range:
+        """The uses that are facilities."""
+        return range(self.asking, self.asking + int(np.count_nonzero(self.kind == Kind.FACILITY)))
+
+    @cached_property
+    def label(self) -> Sequence[tuple[str, str]]:
+        """Kind and identifier of each: a call and a reserve may have one name."""
+        return [(Kind(k).name.lower(), name) for k, name in zip(self.kind.tolist(), self.ids, strict=True)]
 
     @property
     def ranks(self) -> int:
@@ -96,8 +182,14 @@ class Uses:
         return int(self.priority.max(initial=-1)) + 1
 
     @cached_property
-    def required_float(self) -> Floats:
-        return np.array([float(r) for r in self.required], dtype=np.float64)
+    def lacking(self) -> Floats:
+        """What each use lacks at most, and so may be left short of: ``required``, but never less than nothing."""
+        return np.array([max(0.0, float(r)) for r in self.required], dtype=np.float64)
+
+    @cached_property
+    def size(self) -> Floats:
+        """The most collateral value that can be of use to each."""
+        return np.array([float(r) for r in self.extent or self.required], dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -136,6 +228,7 @@ class Barrier(IntEnum):
     MATURES = 3
     LATE = 4
     NOTHING_HELD = 5
+    FORBIDDEN = 6
 
 
 class Reach(Protocol):
@@ -147,6 +240,10 @@ class Reach(Protocol):
 
     def undecided(self, use: int) -> Bools:
         """Sources that are not eligible there only because a fact is missing."""
+        ...
+
+    def why(self, use: int, source: int) -> str:
+        """What stands between a source and a use, in a sentence; empty where nothing does."""
         ...
 
 
@@ -208,13 +305,29 @@ class Cap:
 
 
 @dataclass(frozen=True)
+class GivenCap:
+    """What each group may reach, as an exact figure in the limit's measure."""
+
+    most: Sequence[Fraction]
+    of: str
+    share: float = 1.0
+
+    def values(self, measure: str, groups: Ints, assets: Assets, arithmetic: Arithmetic) -> Array:
+        """Caps of ``groups``, whatever the measure."""
+        caps: Array = arithmetic.zeros(len(groups))
+        caps[:] = [arithmetic.number(self.most[g]) for g in groups.tolist()]
+        return caps
+
+
+@dataclass(frozen=True)
 class LimitBlock:
     """One cap of one limit at one place (an agreement, a facility, a reserve), under one schedule in force there.
 
-    ``governed`` are the uses there, ``scope`` every edge into them; ``edge``/``group``: the edges
-    that count and the group of each. ``posted``: what lies there already, per group, in the limit's measure;
-    ``posted_total`` over all groups and what no group counts. ``shut`` marks groups that what is posted already puts
-    over their cap: they take nothing more.
+    ``governed`` are the uses there, ``scope`` every edge into them or, where something is recalled from there, out of
+    it; ``edge``/``group``: the edges that count and the group of each, ``recalled`` those that take away from it
+    (an edge may do both, in two groups). ``posted``: what lies there already, per group,
+    in the limit's measure; ``posted_total`` over all groups and what no group counts. ``shut`` marks groups that what
+    is posted already puts over their cap: they take nothing more.
     """
 
     place: str
@@ -229,8 +342,46 @@ class LimitBlock:
     scope: Ints
     posted: Sequence[Fraction]
     posted_total: Fraction
-    cap: Cap
+    cap: Cap | GivenCap
     shut: Bools
+    recalled: Bools
+    lies_at: int = -1
+    """The agreement that this is the place of; -1 for facilities, reserves and the house."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """What may be recalled from an agreement early enough for the uses of ``recall``: no more than is made good by then.
+
+    ``replacement`` are the edges whose lines have settled by then, ``free`` what lies there beyond the requirement.
+    """
+
+    agreement: str
+    number: int
+    recall: Ints
+    replacement: Ints
+    free: Fraction
+
+
+@dataclass(frozen=True)
+class Switches:
+    """Lines that cost something for being there at all, or of which there may be only so many.
+
+    A switch covers the edges that make one line: ``edge``/``switch`` name the pairs. Per switch its label, ``fixed``
+    (what a line costs, in the unit of an aim: base currency times yearly basis points), ``worth`` (what it must save
+    to be there, the same unit) and whether it is a move. ``budgets``: switches, and how many of them may be on.
+    """
+
+    labels: Sequence[tuple[str, ...]] = ()
+    edge: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    switch: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    fixed: Sequence[Fraction] = ()
+    worth: Sequence[Fraction] = ()
+    is_move: Bools = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    budgets: Sequence[tuple[str, Ints, int]] = ()
+
+    def __len__(self) -> int:
+        return len(self.labels)
 
 
 @dataclass(frozen=True)
@@ -247,6 +398,18 @@ class Network:
     reach: Reach
     horizon_years: Fraction
     """``horizon_days / day_count``: what turns a yearly cost into this run's."""
+    releases: Sequence[Release] = ()
+    switches: Switches = field(default_factory=Switches)
+    pins: Sequence[Pin] = ()
+    """What a person has decided should be there."""
+    pinned: Mapping[int, tuple[int, int | None]] = field(default_factory=dict)
+    """By edge what that comes to: the least and the most lots of the line (None: no most)."""
+    posted: Sequence[PostedLine] = ()
+    """Whatever lies at agreements, where it may move; what is not locked are the last sources, in this order."""
+    keep_bps: Sequence[float] = ()
+    """What a year of leaving each of ``posted`` there costs."""
+    standing_cost: Fraction = Fraction(0)
+    """What leaving everything where it lies costs, in base currency times yearly basis points."""
 
     @cached_property
     def edge_asset(self) -> Ints:
@@ -260,14 +423,26 @@ class Network:
     def roads(self) -> tuple[Network, ...]:
         """This network, and before it the one in which shares of what is posted may be cured by posting more.
 
-        A group that what is posted puts over its share takes nothing more, unless enough of the rest is delivered
-        beside it. Either the share holds after the run or the group takes nothing: two programs, one of which may
-        have no answer.
+        A group that what is posted puts over its cap takes nothing more, unless enough is recalled from it or, for a
+        share of what is posted, enough of the rest is delivered beside it. Either the cap holds after the run or the
+        group takes nothing: two programs, one of which may have no answer.
         """
-        if not any(block.cap.of == "posted" and bool(block.shut.any()) for block in self.limits):
+        if not any(bool((block.shut & self.curable(block)).any()) for block in self.limits):
             return (self,)
-        cured = [replace(b, shut=np.zeros_like(b.shut)) if b.cap.of == "posted" else b for b in self.limits]
-        return replace(self, limits=cured), self
+        return replace(self, limits=[replace(b, shut=b.shut & ~self.curable(b)) for b in self.limits]), self
+
+    def curable(self, block: LimitBlock) -> Bools:
+        """Groups that this run can bring back under their cap."""
+        if block.cap.of == "posted":
+            return np.ones(len(block.groups), dtype=bool)
+        curable = np.zeros(len(block.groups), dtype=bool)
+        curable[block.group[block.recalled]] = True
+        return curable
+
+    def leaves(self, block: LimitBlock, edges: Ints) -> Bools:
+        """Which of ``edges`` recall something from where ``block`` holds, rather than deliver to it."""
+        lies_at = self.sources.lies_at[self.edges.source[edges]]
+        return np.asarray((lies_at >= 0) & (lies_at == block.lies_at))
 
     @cached_property
     def held(self) -> Floats:
@@ -292,7 +467,21 @@ class Network:
 
         What is held is left to the supply row, so that its dual is the price of the holding.
         """
-        return self.uses.required_float[self.edges.use] / self.edges.factor + self.least_value
+        most = self.uses.size[self.edges.use] / self.edges.factor + self.least_value
+        for edge, (lots, _) in self.pinned.items():
+            most[edge] = max(most[edge], lots * self.lot_value[edge])
+        return most
+
+    @cached_property
+    def pinned_cover(self) -> Mapping[int, Fraction]:
+        """By use: collateral value of what a person has decided at least, exact."""
+        cover: dict[int, Fraction] = {}
+        for edge, (lots, _) in self.pinned.items():
+            use, asset = int(self.edges.use[edge]), int(self.edge_asset[edge])
+            value = lots * exact(self.assets.lot[asset]) * self.assets.exact_unit_value(asset)
+            factor = self.edges.factors[self.edges.factor_code[edge]]
+            cover[use] = cover.get(use, Fraction(0)) + value * factor
+        return cover
 
 
 @dataclass(frozen=True)
@@ -331,6 +520,14 @@ class View:
     @cached_property
     def into_reserve(self) -> Bools:
         return self.network.into_reserve[self.edge]
+
+    @cached_property
+    def drain_factor(self) -> Array:
+        """What one unit of market value takes from the use that funds the column's source."""
+        factors = self.network.sources.drain_factors
+        table = np.empty(len(factors), dtype=object if self.arithmetic.is_exact else np.float64)
+        table[:] = [self.arithmetic.number(factor) for factor in factors]
+        return table[self.source]
 
     def available(self, sources: Ints) -> Array:
         """Market value of all there is of each of ``sources``."""

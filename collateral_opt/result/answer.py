@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -11,17 +12,17 @@ import numpy as np
 
 from collateral_opt.errors import InfeasibleError
 from collateral_opt.network.exact import exact
-from collateral_opt.network.network import Floats, Network
+from collateral_opt.network.network import Floats, Kind, Network
 from collateral_opt.solve.ledger import Ledger
 from collateral_opt.solve.passes import COVERED, Flows, Passes, cost_bound
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line in whole lots: from a source to a use. Values in base currency, exact.
+    """One line in whole lots: from a holding or a facility to a use. Values in base currency, exact.
 
-    ``cost`` is what the line costs over the horizon; of proceeds, without what producing them costs, which is told
-    where they are produced.
+    ``cost`` is what the line costs over the horizon, with the movement; of proceeds, without what producing them
+    costs, which is told where they are produced.
     """
 
     source: int
@@ -38,6 +39,24 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Stay:
+    """What lies at an agreement of one asset, to come back into one holding: how much of it stays, how much does not.
+
+    Quantities in units, values in base currency, exact; ``keep_cost`` and ``recall_cost`` over the horizon.
+    """
+
+    agreement: int
+    asset: int
+    holding_id: str | None
+    factor: Fraction
+    kept: Fraction
+    recalled: Fraction
+    unit_value: Fraction
+    keep_cost: Fraction
+    recall_cost: Fraction
+
+
+@dataclass(frozen=True)
 class Answer:
     """Whole lots and what they leave for reserves, with the linear program that they come from.
 
@@ -51,13 +70,15 @@ class Answer:
     short_reserves: Floats
     counted: Floats
 
-    def standing(self) -> tuple[tuple[Fraction, ...], Fraction, Fraction]:
-        """What decides between two answers: shortfalls by priority, of reserves, then cost."""
-        return self.ledger.shortfalls_by_rank(), sum(self.lacking, Fraction(0)), self.ledger.cost()
+    def standing(self) -> tuple[tuple[Fraction, ...], Fraction, Fraction, int]:
+        """What decides between two answers: shortfalls by priority, of reserves, cost, then how much moves."""
+        ledger = self.ledger
+        short = ledger.shortfalls_by_rank(), sum(self.lacking, Fraction(0))
+        return *short, ledger.weighed_cost(), ledger.recalls()
 
     @cached_property
     def shortfalls(self) -> tuple[Fraction, ...]:
-        """What each call and then each reserve lacks."""
+        """What each call, then each agreement, then each reserve lacks."""
         return (*self.ledger.shortfalls(), *self.lacking)
 
     def bound_for(self, shortfalls: Sequence[Fraction]) -> float:
@@ -72,36 +93,119 @@ class Answer:
 
     @cached_property
     def lines(self) -> tuple[Line, ...]:
-        """Every line, in the order of use and source."""
-        return tuple(self._lines())
+        """Every line to a call, an agreement or a facility, in the order of use and source.
 
-    def _lines(self) -> Iterator[Line]:
-        network, ledger = self.network, self.ledger
-        for k, lots in enumerate(ledger.lots):
-            if not lots:
-                continue
-            e = int(ledger.edge[k])
+        What was recalled for a use is part of the line of the holding that it joins.
+        """
+        network, sources = self.network, self.network.sources
+        whole: dict[tuple[int, int], list[tuple[int, Fraction]]] = defaultdict(list)
+        for e, market_value in self._moved:
             source = int(network.edges.source[e])
-            asset = int(network.sources.asset[source])
-            market_value = lots * ledger.lot_value[k]
-            bps = exact(network.edges.cost_bps[e])
-            if network.sources.is_facility[source]:
-                bps -= exact(network.sources.cost_bps[source])
-            yield Line(
-                source=source,
-                use=int(network.edges.use[e]),
-                asset=asset,
-                quantity=lots * exact(network.assets.lot[asset]),
-                market_value=market_value,
-                factor=network.edges.factors[network.edges.factor_code[e]],
-                cost=self.over_horizon(market_value, bps),
+            if network.uses.kind[network.edges.use[e]] != Kind.HOME:
+                leaves_from = source if sources.is_facility[source] else int(sources.holding[source])
+                whole[int(network.edges.use[e]), leaves_from].append((e, market_value))
+        return tuple(self._line(use, source, parts) for (use, source), parts in sorted(whole.items()))
+
+    def _line(self, use: int, source: int, parts: Sequence[tuple[int, Fraction]]) -> Line:
+        network, edges = self.network, self.network.edges
+        asset = int(network.sources.asset[source])
+        market_value = sum((value for _, value in parts), Fraction(0))
+        costs = (self.over_horizon(value, self._line_bps(e)) for e, value in parts)
+        return Line(
+            source=source,
+            use=use,
+            asset=asset,
+            quantity=market_value / network.assets.exact_unit_value(asset),
+            market_value=market_value,
+            factor=edges.factors[edges.factor_code[parts[0][0]]],
+            cost=sum(costs, self._fixed_cost("line", parts[0][0])),
+        )
+
+    def _line_bps(self, edge: int) -> Fraction:
+        """What a year of the line on ``edge`` costs where it goes, in basis points of market value."""
+        sources, source = self.network.sources, int(self.network.edges.source[edge])
+        bps = exact(self.network.edges.cost_bps[edge])
+        if sources.is_facility[source]:
+            bps -= exact(sources.cost_bps[source])
+        if sources.is_posted[source]:
+            bps += exact(sources.recallable.keep_bps[source - sources.first_posted])
+        return bps
+
+    def _fixed_cost(self, kind: str, edge: int) -> Fraction:
+        """What the movement that ``edge`` is part of costs for being made, in base currency."""
+        fixed = self._fixed.get((kind, edge), Fraction(0))
+        return fixed / 10_000 * self.network.horizon_years
+
+    @cached_property
+    def _fixed(self) -> Mapping[tuple[str, int], Fraction]:
+        switches = self.network.switches
+        return {
+            (switches.labels[switch][0], edge): switches.fixed[switch]
+            for edge, switch in zip(switches.edge.tolist(), switches.switch.tolist(), strict=True)
+        }
+
+    @cached_property
+    def _moved(self) -> Sequence[tuple[int, Fraction]]:
+        """Every edge that carries something, with its market value."""
+        ledger = self.ledger
+        return [(int(ledger.edge[k]), n * ledger.lot_value[k]) for k, n in enumerate(ledger.lots) if n]
+
+    @cached_property
+    def stays(self) -> tuple[Stay, ...]:
+        """What becomes of everything that lies at agreements and might move."""
+        network, sources = self.network, self.network.sources
+        recalled: dict[int, Fraction] = defaultdict(Fraction)
+        recall_cost: dict[int, Fraction] = {}
+        for e, market_value in self._moved:
+            source = int(network.edges.source[e])
+            if sources.is_posted[source]:
+                recalled[source] += market_value
+                recall_cost[source] = self._fixed_cost("recall", e)
+        merged: dict[tuple[int, int, str], Stay] = {}
+        source = sources.first_posted
+        for line, bps in zip(network.posted, network.keep_bps, strict=True):
+            gone, cost = Fraction(0), Fraction(0)
+            if not line.locked:
+                gone, cost = recalled[source], recall_cost.get(source, Fraction(0))
+                source += 1
+            unit_value = network.assets.exact_unit_value(line.asset)
+            key = (line.agreement, line.asset, line.holding_id or "")
+            before = merged.get(key)
+            keep = self.over_horizon(line.market_value - gone, exact(bps))
+            merged[key] = Stay(
+                agreement=line.agreement,
+                asset=line.asset,
+                holding_id=line.holding_id,
+                factor=line.factor or Fraction(0),
+                kept=line.quantity - gone / unit_value + (before.kept if before else 0),
+                recalled=gone / unit_value + (before.recalled if before else 0),
+                unit_value=unit_value,
+                keep_cost=keep + (before.keep_cost if before else 0),
+                # Several rows of one kind are one movement.
+                recall_cost=max(cost, before.recall_cost) if before else cost,
             )
+        return tuple(merged.values())
+
+    @property
+    def moves(self) -> int:
+        """Deliveries to calls and agreements, and recalls."""
+        delivered = sum(1 for line in self.lines if line.use < self.network.uses.demands)
+        return delivered + sum(1 for stay in self.stays if stay.recalled)
+
+    @cached_property
+    def recalled_into(self) -> Mapping[str, Fraction]:
+        """By holding: units that come back into it."""
+        into: dict[str, Fraction] = defaultdict(Fraction)
+        for stay in self.stays:
+            if stay.holding_id is not None:
+                into[stay.holding_id] += stay.recalled
+        return into
 
     @cached_property
     def lacking(self) -> tuple[Fraction, ...]:
         """What each reserve lacks; less than the solver's tolerance is nothing."""
         uses = self.network.uses
-        required = uses.required[uses.calls : uses.asking]
+        required = uses.required[uses.demands : uses.asking]
         return tuple(
             exact(short) if short > COVERED * 10 * float(needed) else Fraction(0)
             for short, needed in zip(self.short_reserves.tolist(), required, strict=True)
@@ -113,7 +217,7 @@ class Answer:
 
     @cached_property
     def delivered(self) -> Floats:
-        """Market value on each edge of the network, to calls and facilities."""
+        """Market value that moves on each edge of the network."""
         flow = np.zeros(len(self.network.edges))
         flow[self.ledger.edge] = self.ledger.market_values()
         return flow

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -13,22 +13,28 @@ import pandas as pd
 from collateral_opt.book import Book
 from collateral_opt.network.exact import FLOAT, exact
 from collateral_opt.network.network import Floats, View
-from collateral_opt.result.answer import Answer
+from collateral_opt.result.answer import Answer, Line, Stay
+from collateral_opt.result.changes import changes
 from collateral_opt.result.measure import measured
 from collateral_opt.result.reasons import reason_for_shortfall
 from collateral_opt.result.result import COLUMNS, Result
+from collateral_opt.result.steps import step_rows
 
 
 def assemble(book: Book, answer: Answer, summary: Mapping[str, Any]) -> Result:
     """The tables of ``answer``."""
+    allocation = _allocation(answer)
     return Result(
-        book=book,
-        allocation=_allocation(answer),
+        book=book.in_full,
+        allocation=allocation,
         financing=_financing(answer),
         calls=_calls(answer),
+        agreements=_agreements(answer),
         inventory=_inventory(answer),
         reserves=_reserves(answer),
         limits=_limits(answer),
+        steps=_frame("steps", step_rows(book.in_full, answer)[0]),
+        changes=changes(book, allocation) if len(book.instructions) else _frame("changes", []),
         summary=dict(summary),
     )
 
@@ -43,7 +49,7 @@ def _frame(table: str, rows: list[tuple[Any, ...]]) -> pd.DataFrame:
     columns = COLUMNS[table]
     cells = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
     names = {"call_id", "agreement_id", "holding_id", "facility_id", "from_facility_id", "asset_id", "action",
-             "reserve_id", "limit", "group", "reason"}  # fmt: skip
+             "reserve_id", "limit", "group", "reason", "together", "bridge", "state", "change"}  # fmt: skip
     return pd.DataFrame(
         {
             column: pd.Series(list(values), dtype=object if column in names else np.float64)
@@ -53,28 +59,45 @@ def _frame(table: str, rows: list[tuple[Any, ...]]) -> pd.DataFrame:
 
 
 def _allocation(answer: Answer) -> pd.DataFrame:
-    network, uses, sources = answer.network, answer.network.uses, answer.network.sources
-    rows: list[tuple[Any, ...]] = []
-    for line in answer.lines:
-        if line.use >= uses.calls:
-            continue
-        source, is_facility = sources.ids[line.source], sources.is_facility[line.source]
-        rows.append(
-            (
-                uses.ids[line.use],
-                network.agreement_ids[uses.agreement[line.use]],
-                None if is_facility else source,
-                source if is_facility else None,
-                network.assets.ids[line.asset],
-                "deliver",
-                float(line.quantity),
-                cents(line.market_value),
-                float(1 - line.factor),
-                cents(line.collateral_value),
-                cents(line.cost),
-            )
-        )
+    """What goes to calls, then what stays, is recalled and replaces it, agreement by agreement."""
+    uses = answer.network.uses
+    rows = [_delivered(answer, line) for line in answer.lines if line.use < uses.calls]
+    replacing = [line for line in answer.lines if uses.calls <= line.use < uses.demands]
+    for agreement in range(len(answer.network.agreement_ids)):
+        rows += [row for stay in answer.stays if stay.agreement == agreement for row in _stays(answer, stay)]
+        rows += [_delivered(answer, line) for line in replacing if uses.agreement[line.use] == agreement]
     return _frame("allocation", rows)
+
+
+def _delivered(answer: Answer, line: Line) -> tuple[Any, ...]:
+    network, uses = answer.network, answer.network.uses
+    source, is_facility = network.sources.ids[line.source], network.sources.is_facility[line.source]
+    return (
+        uses.ids[line.use] if line.use < uses.calls else None,
+        network.agreement_ids[uses.agreement[line.use]],
+        None if is_facility else source,
+        source if is_facility else None,
+        network.assets.ids[line.asset],
+        "deliver",
+        float(line.quantity),
+        cents(line.market_value),
+        float(1 - line.factor),
+        cents(line.collateral_value),
+        cents(line.cost),
+    )
+
+
+def _stays(answer: Answer, stay: Stay) -> Iterator[tuple[Any, ...]]:
+    """A row for what is kept and one for what is recalled, where there is any."""
+    network = answer.network
+    place = (None, network.agreement_ids[stay.agreement], stay.holding_id, None, network.assets.ids[stay.asset])
+    parts = (("keep", stay.kept, stay.keep_cost), ("recall", stay.recalled, stay.recall_cost))
+    for action, quantity, cost in parts:
+        if quantity:
+            value = quantity * stay.unit_value
+            haircut = float(1 - stay.factor)
+            worth = (cents(value), haircut, cents(value * stay.factor), cents(cost))
+            yield (*place, action, float(quantity), *worth)
 
 
 def _financing(answer: Answer) -> pd.DataFrame:
@@ -131,15 +154,43 @@ def _calls(answer: Answer) -> pd.DataFrame:
     return _frame("calls", rows)
 
 
+def _agreements(answer: Answer) -> pd.DataFrame:
+    """Of each agreement what it requires beside its calls, and what is there for that after the run."""
+    network, uses, ledger = answer.network, answer.network.uses, answer.ledger
+    marginal = _marginal_costs(answer)
+    rows: list[tuple[Any, ...]] = []
+    for j in range(uses.calls, uses.demands):
+        stays = [stay for stay in answer.stays if stay.agreement == uses.agreement[j]]
+        kept = sum((stay.kept * stay.unit_value * stay.factor for stay in stays), Fraction(0))
+        recalled = sum((stay.recalled * stay.unit_value * stay.factor for stay in stays), Fraction(0))
+        delivered = sum((line.collateral_value for line in answer.lines if line.use == j), Fraction(0))
+        required = uses.required[j] + kept + recalled
+        shortfall = ledger.shortfall(j)
+        rows.append(
+            (
+                uses.ids[j],
+                cents(required),
+                cents(kept + recalled),
+                cents(kept),
+                cents(recalled),
+                cents(delivered),
+                _shown(shortfall),
+                cents(max(Fraction(0), kept + delivered - required)),
+                np.nan if shortfall else marginal[j] + 0.0,
+            )
+        )
+    return _frame("agreements", rows)
+
+
 def _shown(shortfall: Fraction) -> float:
     """To the cent, but a shortfall is never shown as none."""
     return max(cents(shortfall), 0.01) if shortfall else 0.0
 
 
 def _marginal_costs(answer: Answer) -> Floats:
-    """Per call and reserve: the dual of its cover, less what the room is worth that it gives to caps on it."""
+    """Per use that asks: the dual of its cover, less what the room is worth that it gives to caps on it."""
     uses, duals = answer.network.uses, answer.flows.duals
-    cost = np.array([duals[("cover", identifier)] for identifier in uses.ids[: uses.asking]])
+    cost = np.array([duals[("cover", *label)] for label in uses.label[: uses.asking]])
     for block in answer.network.limits:
         governed = block.governed[block.governed < uses.asking]
         if block.cap.of == "requirement" and len(governed):
@@ -158,15 +209,17 @@ def _inventory(answer: Answer) -> pd.DataFrame:
         if label[0] == "home":
             at_home[label[1]] += _worth(dual)
     rows: list[tuple[Any, ...]] = []
-    for i in np.flatnonzero(~sources.is_facility).tolist():
+    for i in np.flatnonzero(sources.is_holding).tolist():
         identifier, quantity = sources.ids[i], exact(sources.quantity[i])
+        back = answer.recalled_into.get(identifier, Fraction(0))
         rows.append(
             (
                 identifier,
                 network.assets.ids[sources.asset[i]],
                 float(quantity),
+                float(back),
                 float(used[i]),
-                float(quantity - used[i]),
+                float(quantity + back - used[i]),
                 _worth(answer.flows.duals.get(("supply", identifier), 0.0)) + at_home[identifier],
             )
         )
@@ -183,7 +236,7 @@ def _reserves(answer: Answer) -> pd.DataFrame:
     marginal = _marginal_costs(answer)
     rows: list[tuple[Any, ...]] = []
     for r, short in enumerate(answer.lacking):
-        j = uses.calls + r
+        j = uses.demands + r
         required = uses.required[j]
         rows.append(
             (

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from collateral_opt.model.constraints import weight
+from collateral_opt.model.constraints import signed_weight
 from collateral_opt.network.exact import FLOAT
 from collateral_opt.network.network import Floats, LimitBlock, View
 
 
 def measured(block: LimitBlock, view: View, flow: Floats) -> tuple[Floats, Floats, Floats]:
-    """Per group what counts against the cap after the run, and the cap; per edge what a unit of its flow counts.
+    """Per group what counts against the cap after the run, and the cap; per edge of the block what its flow adds.
 
     ``flow`` [edges] is market value in base currency, ``view`` all edges in floats.
     """
-    counts: Floats = weight(view, block.measure, np.arange(len(flow)))
+    counts: Floats = signed_weight(view, block.measure, block.edge, block.recalled)
     posted = np.array([float(p) for p in block.posted])
-    lines = flow * counts
-    used: Floats = posted + np.bincount(block.group, weights=lines[block.edge], minlength=len(block.groups))
+    used: Floats = posted + np.bincount(block.group, weights=flow[block.edge] * counts, minlength=len(block.groups))
     if block.cap.of == "posted":
-        total = float(block.posted_total) + float(lines[block.scope].sum())
+        everywhere = signed_weight(view, block.measure, block.scope, view.network.leaves(block, block.scope))
+        total = float(block.posted_total) + float((flow[block.scope] * everywhere).sum())
         return used, np.full(len(used), block.cap.share * total), counts
     groups = np.arange(len(block.groups))
     caps = block.cap.values(block.measure, groups, view.network.assets, FLOAT)

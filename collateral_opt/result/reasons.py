@@ -15,23 +15,28 @@ _WORDS = {
     Barrier.MATURES: "maturing before it is due",
     Barrier.LATE: "too late",
     Barrier.NOTHING_HELD: "empty",
+    Barrier.FORBIDDEN: "forbidden by a pin",
 }
 
 
 def reason_for_shortfall(answer: Answer, use: int) -> str:
     """What stands in the way of call ``use``: nothing reaches it, limits are full, sources are used up, or lots."""
     network = answer.network
-    barriers = network.reach.barriers(use)
-    undecided = network.reach.undecided(use) & (barriers == Barrier.INELIGIBLE)
+    everything = network.reach.barriers(use)
+    at_home = ~network.sources.is_posted
+    barriers = everything[at_home]
+    undecided = network.reach.undecided(use)[at_home] & (barriers == Barrier.INELIGIBLE)
     refused = {word: int(np.count_nonzero(barriers == barrier)) for barrier, word in _WORDS.items()}
     refused["not eligible"] -= int(np.count_nonzero(undecided))
     refused["refused because a fact is missing"] = int(np.count_nonzero(undecided))
     others = ", ".join(f"{count} {word}" for word, count in refused.items() if count)
-    if not np.any(barriers == Barrier.NONE):
+    if not np.any(everything == Barrier.NONE):
         return f"nothing can be delivered: of what is held {others}" if others else "nothing is held"
     idle = _idle(answer, use)
     full = _full_limits(answer, use, idle)
-    if full:
+    if answer.ledger.lines_left(use) == 0:
+        said = "no more assets may be delivered to one call, and those that are do not suffice"
+    elif full:
         said = f"limits are full: {', '.join(full)}"
     elif np.any(idle):
         said = "what is left fits in no whole line, or in none without breaking a share of what is posted"
@@ -59,7 +64,7 @@ def _full_limits(answer: Answer, use: int, idle: Bools) -> list[str]:
             continue
         used, cap, counts = measured(block, view, answer.delivered)
         edge, group = block.edge[candidates], block.group[candidates]
-        more = counts[edge] * network.lot_value[edge]
+        more = counts[candidates] * network.lot_value[edge]
         if np.any(more > (cap - used)[group] * (1 + 1e-9)):
             found.add(f"'{block.label}' at {block.place}")
     return sorted(found)

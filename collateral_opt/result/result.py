@@ -20,9 +20,18 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         "cost",
     ),
     "calls": ("call_id", "required", "covered", "shortfall", "excess", "marginal_cost_bps", "reason"),
-    "inventory": ("holding_id", "asset_id", "quantity", "used", "left", "scarcity_bps"),
+    "agreements": (
+        "agreement_id", "required", "posted", "kept", "recalled", "delivered", "shortfall", "excess",
+        "marginal_cost_bps",
+    ),
+    "inventory": ("holding_id", "asset_id", "quantity", "recalled", "used", "left", "scarcity_bps"),
     "reserves": ("reserve_id", "required", "counted", "shortfall", "marginal_cost_bps"),
     "limits": ("agreement_id", "limit", "group", "used", "cap", "shadow_price"),
+    "steps": (
+        "step", "action", "call_id", "agreement_id", "facility_id", "holding_id", "asset_id", "quantity", "together",
+        "bridge",
+    ),
+    "changes": ("call_id", "holding_id", "facility_id", "asset_id", "state", "sent", "now", "change"),
 }  # fmt: skip
 """The tables of a result and their columns, in order."""
 
@@ -33,15 +42,19 @@ class Result:
 
     Values are in base currency, rounded to the cent; quantities are exact decimals (the shortest text of the float);
     haircuts unrounded; prices of constraints in basis points a year. An absent figure is NaN, an absent name None.
+    ``book`` is the one answered in full: what was received and what was sent before are holdings, calls and pins of it.
     """
 
     book: Book
     allocation: pd.DataFrame
     financing: pd.DataFrame
     calls: pd.DataFrame
+    agreements: pd.DataFrame
     inventory: pd.DataFrame
     reserves: pd.DataFrame
     limits: pd.DataFrame
+    steps: pd.DataFrame
+    changes: pd.DataFrame
     summary: Mapping[str, Any]
 
     @property

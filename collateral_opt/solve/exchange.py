@@ -29,7 +29,7 @@ def exchange_all(ledger: Ledger) -> None:
     """Exchange lots within every covered call until nothing saves money, or every call had its turns."""
     for _ in range(SWEEPS):
         improved = False
-        for j in range(ledger.network.uses.calls):
+        for j in range(ledger.network.uses.demands):
             if ledger.missing[j] <= 0:
                 turns = 0
                 while turns < TURNS and _turn(ledger, j):

@@ -72,7 +72,7 @@ def _settled(
 ) -> Ledger:
     pool, prices = _pool(network, flows), _prices(network, flows)
     ledger = _placed(network, flows, pool, prices, set_aside)
-    short = np.flatnonzero(np.array([float(s) for s in ledger.shortfalls()]) > flows.short[: network.uses.calls])
+    short = np.flatnonzero(np.array([float(s) for s in ledger.shortfalls()]) > flows.short[: network.uses.demands])
     wider = np.union1d(pool, np.flatnonzero(np.isin(network.edges.use, short) & _whole_lines(network)))
     if len(wider) > len(pool):
         # The edges nearest to being used may be those that make no whole line: what is short asks all the others.
@@ -81,7 +81,7 @@ def _settled(
     if not _close_enough(ledger, flows, mip_gap):
         refit(ledger, price)
     make_way(ledger, price)
-    is_tiny = len(ledger.edge) <= TINY
+    is_tiny = len(ledger.edge) <= TINY or bool(len(network.switches))
     if (is_tiny and not _close_enough(ledger, flows, mip_gap)) or _leaves_short(ledger, flows):
         nodes = EFFORT // (len(ledger.edge) + 1)
         polish(ledger, price, solver, replace(limits, mip_gap=mip_gap / 10, mip_nodes=nodes))
@@ -110,7 +110,8 @@ def _pool(network: Network, flows: Flows) -> Ints:
     spare = whole & ((network.held - drawn)[edges.source] >= network.lot_value)
     per_cover = flows.reduced_cost / edges.factor
     near = [_nearest(edges.use, per_cover, np.flatnonzero(kind)) for kind in (whole, spare)]
-    return np.unique(np.concatenate([*near, np.flatnonzero(leaving & (flows.x > 0))]))
+    pinned = np.array(sorted(network.pinned), dtype=np.int64)
+    return np.unique(np.concatenate([*near, pinned, np.flatnonzero(leaving & (flows.x > 0))]))
 
 
 def _nearest(use: Ints, price: Floats, among: Ints) -> Ints:
@@ -124,24 +125,25 @@ def _nearest(use: Ints, price: Floats, among: Ints) -> Ints:
 def _prices(network: Network, flows: Flows) -> Floats:
     """Per edge: basis points a year for one unit of cover, with what the supply and limits it takes are worth."""
     uses = network.uses
-    worth = [flows.duals[("cover", name)] for name in uses.ids[: uses.asking]]
-    worth += [-flows.duals[("conversion", name)] for name in uses.ids[uses.asking :]]
+    worth = [flows.duals[("cover", *label)] for label in uses.label[: uses.asking]]
+    worth += [-flows.duals[("conversion", uses.ids[k])] for k in uses.facilities]
+    worth += [0.0] * (len(uses) - len(worth))
     marginal = np.array(worth, dtype=np.float64)[network.edges.use]
     return np.maximum(flows.reduced_cost / network.edges.factor + marginal, 0.0)
 
 
 def _close_enough(ledger: Ledger, flows: Flows, mip_gap: float) -> bool:
     """No shorter than the linear program, by priority, and within the gap of its cost."""
-    cost = float(ledger.cost())
+    cost = float(ledger.weighed_cost())
     return not _is_shorter(ledger, flows) and cost - flows.cost <= mip_gap * max(abs(cost), abs(flows.cost))
 
 
 def _is_shorter(ledger: Ledger, flows: Flows) -> bool:
     """Some priority is left shorter than the linear program leaves it."""
-    uses, calls = ledger.network.uses, ledger.network.uses.calls
-    priority = uses.priority[:calls]
-    least = np.bincount(priority, weights=flows.short[:calls])
-    size = np.bincount(priority, weights=uses.required_float[:calls])
+    uses, demands = ledger.network.uses, ledger.network.uses.demands
+    priority = uses.priority[:demands]
+    least = np.bincount(priority, weights=flows.short[:demands])
+    size = np.bincount(priority, weights=uses.size[:demands])
     short = np.array([float(s) for s in ledger.shortfalls_by_rank()])
     return bool(np.any(short > least + 1e-8 * size + 1e-9))
 
@@ -156,9 +158,14 @@ def place(ledger: Ledger, target: Floats, price: Floats) -> None:
 
     Filling comes first: rounding down makes the whole smaller, and with it what a share of the whole may be.
     """
-    for k, (x, value) in enumerate(zip(target.tolist(), ledger.lot_value, strict=True)):
-        wanted = int(x / float(value) + 1e-7)
-        ledger.add(k, (wanted if wanted >= ledger.least[k] else 0) - ledger.lots[k])
+    largest_first = (
+        np.lexsort((np.arange(len(target)), -target)) if ledger.network.switches.budgets else range(len(target))
+    )
+    for k in map(int, largest_first):
+        wanted = int(target[k] / float(ledger.lot_value[k]) + 1e-7)
+        ledger.add(k, max(wanted if wanted >= ledger.least[k] else 0, ledger.floor[k]) - ledger.lots[k])
+        if ledger.overspent_budgets and not ledger.floor[k]:
+            ledger.add(k, -ledger.lots[k])
     order = turns(ledger)
     for done in range(ROUNDS):
         for j in order:
@@ -169,15 +176,15 @@ def place(ledger: Ledger, target: Floats, price: Floats) -> None:
 
 
 def turns(ledger: Ledger) -> list[int]:
-    """The uses in the order in which they are filled: calls by priority, then facilities from the last to the first.
+    """The uses in the order in which they are filled: demands by priority, then facilities from the last to the first.
 
     A facility is funded after what spends it, and proceeds come only from facilities that give earlier.
     """
     network = ledger.network
-    calls = sorted(range(network.uses.calls), key=lambda j: (network.uses.priority[j], j))
+    demands = sorted(range(network.uses.demands), key=lambda j: (network.uses.priority[j], j))
     gives_at = {int(j): int(t) for j, t in zip(network.sources.funded_by, network.sources.deliverable_at, strict=True)}
-    facilities = sorted(range(network.uses.asking, len(network.uses)), key=lambda j: (-gives_at[j], j))
-    return calls + facilities
+    facilities = sorted(network.uses.facilities, key=lambda j: (-gives_at[j], j))
+    return demands + facilities
 
 
 def retract(ledger: Ledger, price: Floats) -> None:
@@ -188,17 +195,19 @@ def retract(ledger: Ledger, price: Floats) -> None:
 
 
 def unfund(ledger: Ledger, price: Floats) -> bool:
-    """Spend less of each facility that could not be given enough, dearest lines first; whether anything went."""
-    went = False
-    for j in reversed(turns(ledger)[ledger.network.uses.calls :]):
-        spent = [k for k, funding in enumerate(ledger.funded_by) if funding == j and ledger.lots[k]]
-        for k in sorted(spent, key=lambda k: (-price[k], -k)):
-            if ledger.missing[j] <= 0:
-                break
-            count = min(ledger.lots[k], -(-ledger.missing[j] // ledger.drain[k]))
-            ledger.add(k, -(count if ledger.lots[k] - count >= ledger.least[k] else ledger.lots[k]))
-            went = True
-    return went
+    """Take less out of each facility, and recall less from each agreement, than could be put in; dearest lines first.
+
+    What only comes home stays first of all, and what goes to a call goes last. Says whether anything went.
+    """
+    went, uses = 0, ledger.network.uses
+    for j in reversed(turns(ledger)):
+        if j < uses.calls or ledger.overdrawn(j) <= 0:
+            continue
+        taken = [k for k, funding in enumerate(ledger.funded_by) if funding == j and ledger.lots[k] and ledger.drain[k]]
+        for k in sorted(taken, key=lambda k: (-uses.kind[ledger.use[k]], -ledger.rank(k), -price[k], -k)):
+            if ledger.overdrawn(j) > 0:
+                went += ledger.take_back(k, min(ledger.lots[k], -(-ledger.overdrawn(j) // ledger.drain[k])))
+    return went > 0
 
 
 def give_back(ledger: Ledger, price: Floats) -> None:
@@ -206,9 +215,9 @@ def give_back(ledger: Ledger, price: Floats) -> None:
 
     Shares of what is posted can break one another in turn by a lot at a time; so what goes grows after a while.
     """
-    rounds = 0
-    while broken := ledger.broken_rows():
-        rounds += 1
+    rounds = went = 0
+    while (broken := ledger.broken_rows()) and (went or not rounds):
+        rounds, went = rounds + 1, 0
         much = 2 ** max(0, rounds - PATIENCE)
         for row in broken:
             lines = sorted(ledger.lines_in(row), key=lambda line: (-ledger.rank(line[0]), -price[line[0]], -line[0]))
@@ -216,8 +225,7 @@ def give_back(ledger: Ledger, price: Floats) -> None:
                 over = -ledger.slack[row]
                 if over <= 0:
                     break
-                count = min(ledger.lots[k], much * -(-over // a))
-                ledger.add(k, -(count if ledger.lots[k] - count >= ledger.least[k] else ledger.lots[k]))
+                went += ledger.take_back(k, min(ledger.lots[k], much * -(-over // a)))
 
 
 def fill(ledger: Ledger, j: int, price: Floats) -> None:
@@ -292,14 +300,14 @@ def make_way(ledger: Ledger, price: Floats) -> None:
     """
     if len(ledger.shortfalls_by_rank()) < 2:
         return
-    for j in turns(ledger)[: ledger.network.uses.calls]:
+    for j in turns(ledger)[: ledger.network.uses.demands]:
         if ledger.missing[j] <= 0:
             continue
         sources = {ledger.source[k] for k in ledger.lines_of[j]}
         before, standing = ledger.snapshot(), _standing(ledger)
         for k, lots in enumerate(ledger.lots):
             if lots and ledger.source[k] in sources and ledger.rank(k) > ledger.network.uses.priority[j]:
-                ledger.add(k, -lots)
+                ledger.take_back(k, lots)
         retract(ledger, price)
         for turn in turns(ledger):
             fill(ledger, turn, price)
@@ -336,9 +344,9 @@ def polish(ledger: Ledger, price: Floats, solver: Solver, limits: Limits) -> Non
         ledger.restore(before)
 
 
-def _standing(ledger: Ledger) -> tuple[tuple[Fraction, ...], Fraction]:
-    """What decides between two answers: shortfalls by priority, then cost."""
-    return ledger.shortfalls_by_rank(), ledger.cost()
+def _standing(ledger: Ledger) -> tuple[tuple[Fraction, ...], Fraction, int]:
+    """What decides between two answers: shortfalls by priority, cost, then how much of what is posted moves."""
+    return ledger.shortfalls_by_rank(), ledger.weighed_cost(), ledger.recalls()
 
 
 def in_lots(network: Network, view: View, program: Program) -> Program:
@@ -346,27 +354,27 @@ def in_lots(network: Network, view: View, program: Program) -> Program:
 
     A lot worth more than its call counts as the call: one is enough either way, and the figures stay near one.
     """
-    edges, calls = len(view.edge), network.uses.calls
-    required = network.uses.required_float
+    edges, uses = len(view.edge), network.uses
     lot_value, least = network.lot_value[view.edge], network.least_value[view.edge]
-    into_call = view.use < calls
+    into_call = view.use < uses.calls
     lot_cover = lot_value * network.edges.factor[view.edge]
-    lot_cover = np.where(into_call, np.minimum(lot_cover, required[view.use]), lot_cover)
-    coarse: Bools = lot_cover > FINE * required[view.use]
-    overshoot = np.zeros(len(required))
+    lot_cover = np.where(into_call, np.minimum(lot_cover, uses.size[view.use]), lot_cover)
+    coarse: Bools = lot_cover > FINE * uses.size[view.use]
+    overshoot = np.zeros(len(uses))
     np.maximum.at(overshoot, view.use, np.maximum(lot_cover, least * network.edges.factor[view.edge]))
-    coefficient, row_upper = program.rows.coefficient.copy(), program.rows.upper.copy()
+    coefficient, row_upper = program.rows.coefficient.copy(), np.array(program.rows.upper, dtype=np.float64)
     # The program's first rows cover the calls, and their first entries are the edges into them, in order.
     covering = np.count_nonzero(into_call)
     coarse_cover = (lot_cover / lot_value)[:covering]
     coefficient[:covering] = np.where(coarse[:covering], coarse_cover, coefficient[:covering])
-    row_upper[:calls] = required[:calls] + overshoot[:calls]
+    row_upper[: uses.demands] = row_upper[: uses.demands] + overshoot[: uses.demands]
     upper, unit = program.upper.copy(), program.unit.copy()
     most = np.minimum(np.maximum(upper[:edges], least), network.held[view.source])
     upper[:edges] = np.where(coarse, np.floor(most / lot_value + 1e-9) * lot_value, most)
     unit[:edges] = np.where(coarse, lot_value, unit[:edges])
     opens = np.flatnonzero(least > lot_value * (1 + 1e-9))
     switches = least_line(view, opens, program.n_columns, least[opens], upper[opens])
+    between = np.zeros(uses.asking, dtype=bool)
     return replace(
         program,
         column_labels=[
@@ -378,7 +386,7 @@ def in_lots(network: Network, view: View, program: Program) -> Program:
         cost=np.pad(program.cost, (0, len(opens))),
         rows=stack([replace(program.rows, coefficient=coefficient, upper=row_upper), switches]),
         unit=np.pad(unit, (0, len(opens)), constant_values=1.0),
-        integer=np.concatenate([coarse, np.zeros(network.uses.asking, dtype=bool), np.ones(len(opens), dtype=bool)]),
+        integer=np.concatenate([coarse, between, np.ones(len(network.switches) + len(opens), dtype=bool)]),
         opens=opens,
     )
 

@@ -13,7 +13,7 @@ from math import ceil, lcm
 
 import numpy as np
 
-from collateral_opt.model.constraints import limits, supply
+from collateral_opt.model.constraints import limits, release, supply
 from collateral_opt.model.program import Floats, Rows
 from collateral_opt.network.exact import EXACT, exact
 from collateral_opt.network.network import Ints, Network, View
@@ -23,8 +23,9 @@ class Ledger:
     """Lots on some edges of a network. ``lots[k]`` are those on ``edge[k]``.
 
     :meth:`addable` and :meth:`removable` say what keeps every row; :meth:`add` does as it is told. ``missing[j]`` is
-    what use ``j`` lacks: a call its amount, a facility what is spent of it beyond what it was given. Reserves are not
-    on the ledger: what they count is set aside first (``set_aside``, market value per source).
+    what use ``j`` lacks: a call its amount, a facility what is spent of it beyond what it was given, an agreement what
+    it requires beyond what lies there and replaces what was recalled. Reserves are not on the ledger: what they count
+    is set aside first (``set_aside``, market value per source).
     """
 
     def __init__(self, network: Network, edge: Ints, set_aside: Mapping[int, Fraction]) -> None:
@@ -43,17 +44,21 @@ class Ledger:
             max(1, ceil(exact(q) / size), ceil(network.uses.min_line[j] / value))
             for q, size, value, j in zip(network.assets.min_quantity[asset], lot, self.lot_value, self.use, strict=True)
         ]
+        pins = [network.pinned.get(e, (0, None)) for e in edge.tolist()]
+        self.floor = [least for least, _ in pins]
+        self._ceiling = [most for _, most in pins]
         self.slack: list[int] = []
         self._rows_of: list[list[tuple[int, int]]] = [[] for _ in edge]
         self._takers_of: list[list[tuple[int, int]]] = []
         self._add(self._after(supply(view), view, set_aside))
-        for rows in limits(view):
+        for rows in (*limits(view), release(view)):
             self._add(rows)
         self._taken = [0] * len(self.slack)
         self._scale_cover(view)
         self.lines_of: list[list[int]] = [[] for _ in network.uses.ids]
         for k, j in enumerate(self.use):
             self.lines_of[j].append(k)
+        self._load_switches(view)
 
     @staticmethod
     def _after(rows: Rows, view: View, set_aside: Mapping[int, Fraction]) -> Rows:
@@ -77,32 +82,56 @@ class Ledger:
             self._takers_of.append([(c, a.numerator * (common // a.denominator)) for c, a in terms if a > 0])
             self.slack.append(upper.numerator * (common // upper.denominator))
 
+    def _load_switches(self, view: View) -> None:
+        """Which lines each edge is part of, which are there, and how many more of each budget there may be."""
+        switches = self.network.switches
+        self._switches_of: list[list[int]] = [[] for _ in self.edge]
+        column, at = view.columns_of(switches.edge)
+        for k, switch in zip(column.tolist(), switches.switch[at].tolist(), strict=True):
+            self._switches_of[k].append(switch)
+        self._edges_on = [0] * len(switches)
+        self._budgets_of: list[list[int]] = [[] for _ in range(len(switches))]
+        self._unspent = [most for _, _, most in switches.budgets]
+        for budget, (_, members, _) in enumerate(switches.budgets):
+            for switch in members.tolist():
+                self._budgets_of[switch].append(budget)
+
     def _scale_cover(self, view: View) -> None:
         """``value[k]`` of a lot where it goes, ``drain[k]`` where it comes from, in one integer unit per use."""
         uses = self.network.uses
         required = [r if j < uses.asking else Fraction(0) for j, r in enumerate(uses.required)]
         values = [f * v for f, v in zip(view.factor.tolist(), self.lot_value, strict=True)]
+        drains = [f * v for f, v in zip(view.drain_factor.tolist(), self.lot_value, strict=True)]
         self.unit = [r.denominator for r in required]
-        for value, lot_value, j, funding in zip(values, self.lot_value, self.use, self.funded_by, strict=True):
+        for value, drain, j, funding in zip(values, drains, self.use, self.funded_by, strict=True):
             self.unit[j] = lcm(self.unit[j], value.denominator)
             if funding >= 0:
-                self.unit[funding] = lcm(self.unit[funding], lot_value.denominator)
+                self.unit[funding] = lcm(self.unit[funding], drain.denominator)
         self.value: list[int] = [
             v.numerator * (self.unit[j] // v.denominator) for v, j in zip(values, self.use, strict=True)
         ]
         self.drain: list[int] = [
             v.numerator * (self.unit[j] // v.denominator) if j >= 0 else 0
-            for v, j in zip(self.lot_value, self.funded_by, strict=True)
+            for v, j in zip(drains, self.funded_by, strict=True)
         ]
         self.missing: list[int] = [r.numerator * (u // r.denominator) for r, u in zip(required, self.unit, strict=True)]
+        # Only what was lacking from the start may stay so: no recall leaves an agreement with less than it requires.
+        self._may_lack = [max(0, m) if j < uses.asking else 0 for j, m in enumerate(self.missing)]
 
     def room(self, k: int) -> int:
         """How many more lots edge ``k`` may take."""
         # Every edge stands in its holding's supply row, so there is always one to ask.
         room: int = min(self.slack[r] // a for r, a in self._rows_of[k] if a > 0)
-        if self.funded_by[k] >= 0 and room > 0:
+        ceiling = self._ceiling[k]
+        if ceiling is not None:
+            room = min(room, ceiling - self.lots[k])
+        if self.funded_by[k] >= self.network.uses.asking and room > 0:
             room = min(room, self._fundable(self.funded_by[k]) // self.drain[k])
         return int(max(0, room))
+
+    def overdrawn(self, j: int) -> int:
+        """How much more has been taken out of facility or agreement ``j`` than was put in."""
+        return max(0, self.missing[j] - self._may_lack[j])
 
     def _fundable(self, j: int) -> int:
         """How much more could be spent of a facility, if everything it can take were given to it."""
@@ -110,23 +139,46 @@ class Ledger:
 
     def rank(self, k: int) -> int:
         """The priority of the use that edge ``k`` goes to; what facilities are given comes before all calls."""
-        return int(self.network.uses.priority[self.use[k]]) if self.use[k] < self.network.uses.calls else -1
+        return int(self.network.uses.priority[self.use[k]]) if self.use[k] < self.network.uses.demands else -1
+
+    def _may_open(self, k: int) -> bool:
+        """Whether the budgets leave room for a line on edge ``k``."""
+        if self.lots[k]:
+            return True
+        new = (s for s in self._switches_of[k] if not self._edges_on[s])
+        return all(self._unspent[b] > 0 for s in new for b in self._budgets_of[s])
+
+    def lines_left(self, j: int) -> int | None:
+        """How many more assets call ``j`` may be given; None where nobody counts them."""
+        names = (b for b, (name, _, _) in enumerate(self.network.switches.budgets) if name == self.network.uses.ids[j])
+        return next((self._unspent[b] for b in names), None) if j < self.network.uses.calls else None
 
     def addable(self, k: int, wanted: int) -> int:
         """The most lots up to ``wanted`` that may be added, a new line starting at its least quantity."""
         least = self.least[k] - self.lots[k]
         room = self.room(k)
         wanted = max(wanted, least)
-        return min(wanted, room) if room >= least else 0
+        return min(wanted, room) if room >= least and self._may_open(k) else 0
 
     def removable(self, k: int, wanted: int) -> int:
         """The most lots up to ``wanted`` that may go: what is left is nothing, or at least the least quantity."""
         held_by = ((r, a) for r, a in self._rows_of[k] if a < 0 and self._taken[r])
         free = min((self.slack[r] // -a for r, a in held_by), default=self.lots[k])
-        most = min(wanted, self.lots[k], max(0, free))
+        most = min(wanted, self.lots[k] - self.floor[k], max(0, free))
         if self.lots[k] - most >= self.least[k] or most == self.lots[k]:
-            return most
+            return max(0, most)
         return max(0, self.lots[k] - self.least[k])
+
+    def take_back(self, k: int, count: int) -> int:
+        """Take ``count`` lots off edge ``k``, the whole line where too little would be left; never what is pinned.
+
+        Returns what went.
+        """
+        left = self.lots[k] - count
+        went = self.lots[k] - max(left if left >= self.least[k] else 0, self.floor[k])
+        if went > 0:
+            self.add(k, -went)
+        return max(0, went)
 
     def broken_rows(self) -> list[int]:
         """Rows that do not hold and of which a line takes: only after lots were put there without asking for room.
@@ -150,14 +202,24 @@ class Ledger:
             self.slack[row] -= count * a
             if a > 0:
                 self._taken[row] += opened
+        for switch in self._switches_of[k] if opened else ():
+            was_on = self._edges_on[switch] > 0
+            self._edges_on[switch] += opened
+            for budget in self._budgets_of[switch]:
+                self._unspent[budget] -= (self._edges_on[switch] > 0) - was_on
+
+    @property
+    def overspent_budgets(self) -> bool:
+        """Whether there are more lines than some budget allows."""
+        return any(unspent < 0 for unspent in self._unspent)
 
     def shortfall(self, j: int) -> Fraction:
         """What call ``j`` lacks, in base currency."""
         return Fraction(max(0, self.missing[j]), self.unit[j])
 
     def shortfalls(self) -> list[Fraction]:
-        """What each call lacks, in base currency."""
-        return [self.shortfall(j) for j in range(self.network.uses.calls)]
+        """What each call lacks, and then each agreement, in base currency."""
+        return [self.shortfall(j) for j in range(self.network.uses.demands)]
 
     def shortfalls_by_rank(self) -> tuple[Fraction, ...]:
         """Total shortfall of the calls of each priority rank."""
@@ -168,9 +230,21 @@ class Ledger:
         return tuple(total for _, total in sorted(totals.items()))
 
     def cost(self) -> Fraction:
-        """Yearly basis points times base currency of everything on the ledger, exact."""
+        """Yearly basis points times base currency of everything on the ledger and what stays where it lies, exact."""
         lines = zip(self.lots, self.lot_value, self.cost_bps.tolist(), strict=True)
-        return sum((n * v * exact(c) for n, v, c in lines if n), Fraction(0))
+        fixed = (f for f, on in zip(self.network.switches.fixed, self._edges_on, strict=True) if on)
+        flows = sum((n * v * exact(c) for n, v, c in lines if n), self.network.standing_cost)
+        return sum(fixed, flows)
+
+    def weighed_cost(self) -> Fraction:
+        """:meth:`cost`, and what every move must save to be worth it."""
+        worth = (w for w, on in zip(self.network.switches.worth, self._edges_on, strict=True) if on)
+        return sum(worth, self.cost())
+
+    def recalls(self) -> int:
+        """How many edges recall something: of two answers of one cost, the one that moves less is better."""
+        first = self.network.sources.first_posted
+        return sum(1 for source, lots in zip(self.source, self.lots, strict=True) if lots and source >= first)
 
     def market_values(self) -> Floats:
         """Market value on each edge, for a solver."""

@@ -66,6 +66,7 @@ class Passes:
         self._lower, self._upper = self.scaled.lower.copy(), self.scaled.upper.copy()
         self._row_lower = np.asarray(self.scaled.rows.lower, dtype=np.float64).copy()
         self._row_upper = np.asarray(self.scaled.rows.upper, dtype=np.float64).copy()
+        self._cost = self.scaled.cost
         self.reached = np.zeros(network.uses.ranks)
         self._edges = len(view.edge)
         self._shorts = slice(self._edges, self._edges + network.uses.asking)
@@ -84,12 +85,15 @@ class Passes:
 
     def start_from(self, x: Floats, short: Floats) -> None:
         """An answer in hand, in base currency: flows [edges] and shortfalls [calls, then reserves]."""
-        opened = (x[self.program.opens] > 0).astype(np.float64)
-        self.session.start_from(np.concatenate([x, short, opened]) / self.scaling.column)
+        switches = self.network.switches
+        column, at = self.view.columns_of(switches.edge)
+        on = np.bincount(switches.switch[at], weights=x[column] > 0, minlength=len(switches)) > 0
+        opened = x[self.program.opens] > 0
+        self.session.start_from(np.concatenate([x, short, on, opened]) / self.scaling.column)
 
     def cover_everything(self) -> Solution:
         """Cost with a penalty on each call's share left uncovered."""
-        penalty = self.scaled.cost.copy()
+        penalty = self._cost.copy()
         penalty[self._shorts] = PENALTY
         self.session.change_costs(penalty)
         return self._run("cover")
@@ -119,16 +123,23 @@ class Passes:
 
     def least_cost(self) -> Solution:
         """The cost pass, within what has been promised."""
-        self.session.change_costs(self.scaled.cost)
+        self.session.change_costs(self._cost)
         return self._run("cost")
 
+    def forget_worth(self) -> None:
+        """Aim at the cost alone, without what every move must save."""
+        worth = np.zeros(self.program.n_columns)
+        first = self._edges + self.network.uses.asking
+        worth[first : first + len(self.network.switches)] = [float(w) for w in self.network.switches.worth]
+        self._cost = (self.program.cost - worth) * self.scaling.column / self.scaling.objective
+
     def allow_excess(self) -> None:
-        """Let each call be exceeded by as much as its largest smallest line."""
+        """Let each call and requirement be exceeded by as much as its largest smallest line."""
         network = self.network
         overshoot = np.zeros(len(network.uses))
         np.maximum.at(overshoot, network.edges.use, network.least_value * network.edges.factor)
-        calls = slice(0, network.uses.calls)
-        self._row_upper[calls] += overshoot[calls] / self.scaling.row[calls]
+        demands = slice(0, network.uses.demands)
+        self._row_upper[demands] += overshoot[demands] / self.scaling.row[demands]
         self.session.change_row_bounds(self._row_lower, self._row_upper)
 
     def priced(self) -> tuple[float, Floats]:
@@ -150,15 +161,16 @@ class Passes:
             try:
                 return self.least_cost()
             except InfeasibleError:
-                self.cap_shortfalls(self.network.uses.required_float[: self.network.uses.asking])
+                self.cap_shortfalls(self.network.uses.lacking[: self.network.uses.asking])
                 self.least_shortfalls()
         return self.least_cost()
 
     def bound(self, solution: Solution) -> float:
-        """What the duals of a cost pass prove, in the program's own figures."""
+        """What the duals of a cost pass prove, in base currency times yearly basis points."""
         rows = replace(self.scaled.rows, lower=self._row_lower, upper=self._row_upper)
-        promised = replace(self.scaled, lower=self._lower, upper=self._upper, rows=rows)
-        return dual_bound(promised, solution.row_dual) * self.scaling.objective
+        promised = replace(self.scaled, lower=self._lower, upper=self._upper, cost=self._cost, rows=rows)
+        proven = dual_bound(promised, solution.row_dual) * self.scaling.objective
+        return proven + float(self.network.standing_cost)
 
     def break_ties(self, solution: Solution) -> Solution:
         """Among all answers of this cost, the one that comes first by identifiers."""
@@ -185,7 +197,7 @@ class Passes:
             program=self.program,
             x=x[: self._edges],
             short=x[self._shorts],
-            cost=float(self.program.cost @ x),
+            cost=float(self.program.cost @ x) + float(self.network.standing_cost),
             bound=self.bound(priced),
             row_dual=priced.row_dual * self.scaling.objective / self.scaling.row,
             reduced_cost=(priced.reduced_cost * self.scaling.objective / self.scaling.column)[: self._edges],
@@ -212,9 +224,12 @@ def cost_bound(passes: Passes, flows: Flows, shortfalls: Sequence[Fraction]) -> 
     where one more unit of a call would *save* money, the bound allows for that.
     """
     bound, duals = flows.bound, flows.row_dual
+    if any(passes.network.switches.worth):
+        passes.forget_worth()
+        bound, duals = passes.priced()
     if any(shortfalls):
         passes.release_promises()
-        required = passes.network.uses.required_float[: len(shortfalls)]
+        required = passes.network.uses.size[: len(shortfalls)]
         # What is short by less than a solver can tell is reported as covered: so much room is left to each.
         passes.cap_shortfalls(np.array([float(s) for s in shortfalls]) + 10 * COVERED * required)
         try:
@@ -223,7 +238,7 @@ def cost_bound(passes: Passes, flows: Flows, shortfalls: Sequence[Fraction]) -> 
             # Less short than the linear program, whose calls are met exactly: an excess made room under some share.
             passes.allow_excess()
             return passes.priced()[0]
-    if np.any(duals[: passes.network.uses.calls] < -NOISE):
+    if np.any(duals[: passes.network.uses.demands] < -NOISE):
         passes.allow_excess()
         bound, _ = passes.priced()
     return bound

@@ -7,8 +7,9 @@ both choosers, so soak runs and property tests see the same kinds of book. ``siz
 * ``small``: up to 12 assets with everything that can go wrong;
 * ``medium``: 30 to 60 assets and about 15 calls.
 
-``facilities`` and ``reserves`` add those to the book of a seed: what they draw is drawn last. Facilities come with
-agreements that take nothing but cash, so that they are needed.
+:class:`Extras` add to the book of a seed: what they draw is drawn last, in the order of its fields (only the size of a
+tiny book in scope ``reoptimise`` is drawn otherwise). Facilities come with agreements that take nothing but cash, so
+that they are needed.
 """
 
 from __future__ import annotations
@@ -119,25 +120,45 @@ def write_book(book: BookTables, folder: Path) -> Path:
     return folder
 
 
-def random_book(seed: int, size: str = "small", facilities: bool = False, reserves: bool = False) -> BookTables:
-    """A book from a seed: the same seed, size and flags give the same book."""
-    return Maker(Seeded(seed), size, facilities, reserves).book()
+@dataclass(frozen=True)
+class Extras:
+    """What a book may have beside calls in scope ``calls``."""
+
+    facilities: bool = False
+    reserves: bool = False
+    reoptimise: bool = False
+    """Scope ``reoptimise``, with posted rows that may be recalled, requirements and minimum transfers."""
+    min_line: bool = False
+    """Least lines of agreements and of assets."""
+    max_lines: bool = False
+    moves: bool = False
+    """Locations with costs of movements (no cut-offs), and sometimes a cap on moves."""
+    pins: bool = False
+    """Mostly possible ones."""
+
+
+def random_book(
+    seed: int, size: str = "small", facilities: bool = False, reserves: bool = False, **extras: bool
+) -> BookTables:
+    """A book from a seed: the same seed, size and flags (fields of :class:`Extras`) give the same book."""
+    return Maker(Seeded(seed), size, Extras(facilities, reserves, **extras)).book()
 
 
 @st.composite
-def books(draw: st.DrawFn, size: str = "small", facilities: bool = False, reserves: bool = False) -> BookTables:
-    """Books for property tests; ``tiny``, ``small`` or ``medium``."""
-    return Maker(Draw(draw), size, facilities, reserves).book()
+def books(
+    draw: st.DrawFn, size: str = "small", facilities: bool = False, reserves: bool = False, **extras: bool
+) -> BookTables:
+    """Books for property tests; ``tiny``, ``small`` or ``medium``, with flags as :func:`random_book` has them."""
+    return Maker(Draw(draw), size, Extras(facilities, reserves, **extras)).book()
 
 
 class Maker:
     """Draws one book, table by table."""
 
-    def __init__(self, chooser: Chooser, size: str, facilities: bool = False, reserves: bool = False) -> None:
+    def __init__(self, chooser: Chooser, size: str, extras: Extras) -> None:
         self.chooser = chooser
         self.size = size
-        self.with_facilities = facilities
-        self.with_reserves = reserves
+        self.extras = extras
         self.tiny = size == "tiny"
 
     # --- choices
@@ -164,6 +185,8 @@ class Maker:
 
     def counts(self) -> tuple[int, int, int]:
         """Assets, agreements, calls."""
+        if self.tiny and self.extras.reoptimise:
+            return self.integer(3, 4), self.integer(2, 3), self.integer(1, 2)
         if self.tiny:
             return self.pick((3, 4, 2, 1)), self.integer(1, 2), self.integer(1, 3)
         if self.size == "medium":
@@ -202,15 +225,26 @@ class Maker:
         }
         required = {"assets", "holdings", "agreements", "calls"}
         settings = self.settings()
-        if self.with_facilities:
+        extras = self.extras
+        if extras.facilities:
             tables |= self.facility_tables(tables["costs"])
-        if self.with_reserves:
+        if extras.reserves:
             tables |= self.reserve_tables()
-        return BookTables(
+        if extras.reoptimise:
+            settings["scope"] = "reoptimise"
+            tables |= self.posted_tables()
+        if extras.min_line:
+            tables |= self.least_lines()
+        if extras.max_lines:
+            tables |= self.line_caps()
+        if extras.moves:
+            tables |= self.places(settings)
+        book = BookTables(
             tables={name: table for name, table in tables.items() if name in required or len(table)},
             settings=settings,
             schedules=self.schedules,
         )
+        return self.pinned(book) if extras.pins else book
 
     def settings(self) -> dict[str, Any]:
         settings: dict[str, Any] = {"as_of": AS_OF.isoformat(), "base_currency": self.home}
@@ -513,6 +547,108 @@ class Maker:
                 {"label": "level 2B", "select": {"hqla_level": "2B"}, **of, "max": 0.15},
             ]
         return buffer
+
+    # --- what may be recalled, movements and pins
+
+    def posted_tables(self) -> dict[str, pd.DataFrame]:
+        """Posted rows that may be recalled, some locked, some of no holding; what agreements require beside them."""
+        rows: list[Rule] = []
+        for agreement in self.agreements:
+            mine = [self.posted_row(agreement, holding) for holding in self.some(self.holdings, 3)]
+            mine = mine if self.chance(85) else []
+            if mine and self.chance(10):  # a second row of the same holding, in whole lots so that they add up
+                lot = self.lot_of(mine[0]["asset_id"])
+                mine[0]["quantity"] = max(lot, mine[0]["quantity"] // lot * lot)
+                mine.append(mine[0] | {"quantity": 2 * lot, "locked": not mine[0]["locked"]})
+            rows += mine
+            self.require(agreement, mine)
+        columns = ("agreement_id", "asset_id", "quantity", "holding_id", "locked", "cost_bps", "recall_hours")
+        return {"posted": frame(rows, columns), "agreements": frame(self.agreements)}
+
+    def posted_row(self, agreement: Rule, holding: Rule) -> Rule:
+        asset = next(a for a in self.assets if a["asset_id"] == holding["asset_id"])
+        return {
+            "agreement_id": agreement["agreement_id"],
+            "asset_id": asset["asset_id"],
+            "quantity": self.quantity(asset),
+            "holding_id": self.maybe(85, (holding["holding_id"],)),
+            "locked": self.chance(15),
+            "cost_bps": self.maybe(60, (40.0, 15.0, 0.0, 60.0, 2.5)),
+            "recall_hours": self.maybe(75, (0.0, 2.0, 24.0, 0.0)),
+        }
+
+    def lot_of(self, asset_id: str) -> float:
+        asset = next(a for a in self.assets if a["asset_id"] == asset_id)
+        return asset["lot_size"] or (0.01 if asset["asset_type"] == "cash" else 1.0)
+
+    def require(self, agreement: Rule, rows: Sequence[Rule]) -> None:
+        """Often a requirement, above or below what is posted; sometimes a minimum transfer."""
+        rate = self.rates[agreement["base_currency"] or self.home]
+        worth = sum(self.worth(row) for row in rows) / rate
+        mine = [call for call in self.calls if call["agreement_id"] == agreement["agreement_id"]]
+        asked = sum(call["amount"] * self.rates[call["currency"]] for call in mine) / rate
+        share = self.maybe(60, (0.5, 0.7, 0.3, 0.8, 1.0, 0.0))
+        digits = -2 if self.tiny else 2
+        required = round((worth or asked) * (share or 0.0) + asked, digits)
+        agreement["requirement"] = None if share is None else min(float(required), 1e15)
+        small = self.maybe(30, (0.05, 0.3, 0.6))
+        agreement["minimum_transfer"] = None if small is None else float(round(worth * small, digits))
+
+    def least_lines(self) -> dict[str, pd.DataFrame]:
+        """Least market values of lines at agreements, least quantities of assets."""
+        typical = sorted(self.worth(holding) for holding in self.holdings)[len(self.holdings) // 2]
+        for agreement in self.agreements:
+            rate = self.rates[agreement["base_currency"] or self.home]
+            share = self.maybe(70, (0.1, 0.25, 0.5))
+            agreement["min_line_value"] = None if share is None else float(round(typical * share / rate, 2))
+        for asset in self.assets:
+            if asset["asset_type"] != "cash" and self.chance(40):
+                asset["min_denomination"] = self.lot_of(asset["asset_id"]) * self.pick((2, 3, 2.5))
+        return {"agreements": frame(self.agreements), "assets": frame(self.assets)}
+
+    def line_caps(self) -> dict[str, pd.DataFrame]:
+        for agreement in self.agreements:
+            agreement["max_lines"] = self.maybe(80, (1.0, 2.0, 3.0))
+        return {"agreements": frame(self.agreements)}
+
+    def places(self, settings: Rule) -> dict[str, pd.DataFrame]:
+        """Where things lie and what a movement costs there; in half of the books one worth some lines' cost."""
+        scale = self.pick((1.0, 0.01, 0.1)) * self.scale
+        costs = [round(self.pick((1.0, 0.0, 2.5, 10.0)) * scale, 4) for _ in range(self.integer(1, 3))]
+        names = [f"L{i}" for i in range(len(costs))]
+        for row in [*self.holdings, *self.agreements]:
+            row["location"] = self.maybe(75, names)
+        if self.chance(35):
+            settings["max_moves"] = self.integer(1, 6)
+        return {
+            "holdings": frame(self.holdings),
+            "agreements": frame(self.agreements),
+            "locations": frame([{"location": n, "move_cost": c} for n, c in zip(names, costs, strict=True)]),
+        }
+
+    def pinned(self, book: BookTables) -> BookTables:
+        """The book with up to three pins on lines that may be: never, at least a lot, or a modest exact quantity."""
+        from tests.judges.row_by_row import plan_of
+
+        plan = plan_of(book)
+        own = [pair for pair in plan.pairs if pair.call >= 0 and pair.holding >= 0 and pair.posted < 0]
+        rows: list[Rule] = []
+        for pair in self.some(own, 3) if own else []:
+            row: Rule = {"call_id": plan.call_ids[pair.call], "holding_id": plan.holding_ids[pair.holding]}
+            kind = self.integer(0, 2)
+            least = plan.least_lots(pair)
+            lot = plan.lots[pair.asset]
+            most = int(min(plan.supply[pair.holding] / 2, plan.required[pair.call] / pair.value / 2) / lot)
+            alone = sum(other.call == pair.call for other in own) < 3
+            if alone and most < least and self.chance(80):
+                continue
+            if not alone and (kind == 0 or most < least):
+                row["forbid"] = True
+            elif kind == 1:
+                row["quantity"] = float(max(least, self.integer(min(least, most), most)) * lot)
+            rows.append(row)
+        pins = frame(rows, ("call_id", "holding_id", "quantity", "forbid"))
+        return BookTables({**book.tables, "pins": pins} if rows else book.tables, book.settings, book.schedules)
 
     # --- schedules
 

@@ -11,15 +11,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from fractions import Fraction
-from itertools import groupby
 from typing import Any
 
 import pandas as pd
 
 from tests.judges.books import BookTables
+from tests.judges.plan import Cell, Facility, LimitRow, Lying, Need, Pair, Pin, Plan, Record, exact, number, records
 
-Cell = Any
-Record = Mapping[str, Cell]
 Truth = bool | None
 
 SCALE = (
@@ -36,118 +34,6 @@ COMPARE = {
     "gt": lambda a, b: a > b,
     "ge": lambda a, b: a >= b,
 }
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A source that may go to a place; positions, -1 for what it is not.
-
-    The source is a holding, or the proceeds of the facility ``producer``; the place a call, a facility, or (in
-    ``Plan.counts`` only) the reserve that may count it.
-    """
-
-    call: int
-    holding: int
-    asset: int
-    factor: Fraction
-    unit_value: Fraction
-    cost_bps: Fraction
-    facility: int = -1
-    producer: int = -1
-    reserve: int = -1
-
-    @property
-    def value(self) -> Fraction:
-        """Collateral value of one unit."""
-        return self.factor * self.unit_value
-
-
-@dataclass(frozen=True)
-class LimitRow:
-    """sum of weight * quantity over pairs <= room."""
-
-    name: str
-    weights: Mapping[int, Fraction]
-    room: Fraction
-
-
-@dataclass(frozen=True)
-class Facility:
-    """What it may produce and what that costs, both in base currency."""
-
-    facility_id: str
-    takes: bool
-    """Whether it needs inputs: it produces no more than their collateral value."""
-    capacity: Fraction
-    cost: Fraction
-    """Of one unit of base currency produced, over the horizon and once."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The whole program in quantities, exact."""
-
-    required: tuple[Fraction, ...]
-    priority: tuple[float | None, ...]
-    supply: tuple[Fraction, ...]
-    lots: tuple[Fraction, ...]
-    """By asset, as are ``least``."""
-    least: tuple[Fraction, ...]
-    pairs: tuple[Pair, ...]
-    rows: tuple[LimitRow, ...]
-    year_share: Fraction
-    """horizon_days / day_count."""
-    call_ids: tuple[str, ...]
-    holding_ids: tuple[str, ...]
-    facilities: tuple[Facility, ...] = ()
-    reserve_ids: tuple[str, ...] = ()
-    reserved: tuple[Fraction, ...] = ()
-    """By reserve: what it asks, in base currency."""
-    counts: tuple[Pair, ...] = ()
-    """Holdings that a reserve may count."""
-    count_rows: tuple[LimitRow, ...] = ()
-    """Over ``counts``."""
-    cured: Plan | None = None
-    """The same book where a share of what is posted, over its cap now, must hold after the run; None: no such share.
-
-    The group of such a share takes nothing (this plan), or enough of the rest comes beside it (the cured one).
-    """
-
-    @property
-    def roads(self) -> tuple[Plan, ...]:
-        """The plans of which the better answer counts."""
-        return (self,) if self.cured is None else (self, self.cured)
-
-    @property
-    def levels(self) -> list[tuple[float | None, list[int]]]:
-        """Calls by priority, first served first; without a priority last."""
-        order = sorted(range(len(self.required)), key=lambda j: (self.priority[j] is None, self.priority[j] or 0))
-        return [(level, list(calls)) for level, calls in groupby(order, key=lambda j: self.priority[j])]
-
-    def line_cost(self, pair: Pair) -> Fraction:
-        """Cost of one unit over the horizon; of proceeds, with what producing them costs."""
-        produced = self.facilities[pair.producer].cost if pair.producer >= 0 else Fraction(0)
-        return pair.unit_value * (pair.cost_bps / 10**4 * self.year_share + produced)
-
-
-def exact(number: float) -> Fraction:
-    return Fraction(repr(float(number)))
-
-
-def records(table: pd.DataFrame | None) -> list[Record]:
-    """Rows as dictionaries; an empty cell is None."""
-    if table is None:
-        return []
-    return [{k: None if empty(v) else v for k, v in row.items()} for row in table.to_dict("records")]
-
-
-def empty(value: Cell) -> bool:
-    return value is None or value == "" or value is pd.NaT or (isinstance(value, float) and value != value)
-
-
-def number(record: Record, name: str, default: float) -> Fraction:
-    value = record.get(name)
-    return exact(default if value is None else float(value))
 
 
 # --- eligibility, one asset at a time -------------------------------------------------------------------
@@ -361,7 +247,7 @@ def listed(schedule: pd.DataFrame, asset: Record) -> Record | None:
 
 
 def plan_of(book: BookTables) -> Plan:
-    """Every pair and every limit of a book in scope ``calls``, exact."""
+    """Every pair and every limit of a book, exact; raises ValueError where a location has a cut-off or a calendar."""
     plan, cured = Reader(book).plan(), Reader(book, cured=True).plan()
     return plan if len(plan.pairs) == len(cured.pairs) else replace(plan, cured=cured)
 
@@ -386,17 +272,31 @@ class Reader:
         self.now = datetime.fromisoformat(book.settings["as_of"])
         self.home = book.settings["base_currency"]
         self.rates = {row["currency"]: exact(row["rate"]) for row in tables.get("fx", [])} | {self.home: Fraction(1)}
+        self.locations = {row["location"]: row for row in tables.get("locations", [])}
+        if any(row.get("cut_off") or row.get("calendar") for row in self.locations.values()):
+            raise ValueError("cut-offs and calendars are not judged")
         self._factors: dict[Any, Fraction | None] = {}
+        self.needs: list[Need] = []
+        self.lying: list[Lying] = []
+        self.recall_hours: list[float] = []
+        if book.settings.get("scope") == "reoptimise":
+            for agreement in tables["agreements"]:
+                self.read_need(agreement)
 
     def plan(self) -> Plan:
         pairs: list[Pair] = []
         for call in range(len(self.calls)):
             for holding in range(len(self.holdings)):
-                pairs += self.pair(call, holding)
+                pairs += self.into_call(call, holding)
             for producer in range(len(self.facilities)):
                 pairs += self.proceeds_into_call(call, producer)
         for facility in range(len(self.facilities)):
             pairs += self.inputs(facility)
+        for need in range(len(self.needs)):
+            pairs += self.replacements(need)
+        pins = self.tables.get("pins", [])
+        never = {(pin["call_id"], pin["holding_id"]) for pin in pins if pin.get("forbid")}
+        pairs = [pair for pair in pairs if self.names(pair) not in never]
         pairs, rows = self.limits(pairs)
         counts = [pair for reserve in range(len(self.reserves)) for pair in self.counted(reserve)]
         return Plan(
@@ -406,7 +306,7 @@ class Reader:
             lots=tuple(self.lot(asset) for asset in self.assets),
             least=tuple(number(asset, "min_denomination", 0) for asset in self.assets),
             pairs=tuple(pairs),
-            rows=tuple(rows),
+            rows=(*rows, *self.recalls_in_time(pairs)),
             year_share=self.year_share,
             call_ids=tuple(c["call_id"] for c in self.calls),
             holding_ids=tuple(h["holding_id"] for h in self.holdings),
@@ -415,7 +315,40 @@ class Reader:
             reserved=tuple(self.required(reserve) for reserve in self.reserves),
             counts=tuple(counts),
             count_rows=tuple(self.reserve_limits(counts)),
+            asset_ids=tuple(asset["asset_id"] for asset in self.assets),
+            smallest=tuple(self.smallest(self.agreements[call["agreement_id"]]) for call in self.calls),
+            max_lines=tuple(whole(self.agreements[call["agreement_id"]].get("max_lines")) for call in self.calls),
+            max_moves=whole(self.settings.get("max_moves")),
+            move_costs=tuple(self.move_cost(holding) for holding in self.holdings),
+            pins=tuple(self.pin(pin) for pin in pins if not pin.get("forbid")),
+            lying=tuple(self.lying),
+            needs=tuple(self.needs),
         )
+
+    def names(self, pair: Pair) -> tuple[str, str] | None:
+        """Call and holding, as pins name them."""
+        if pair.call < 0 or pair.holding < 0:
+            return None
+        return self.calls[pair.call]["call_id"], self.holdings[pair.holding]["holding_id"]
+
+    def pin(self, row: Record) -> Pin:
+        return Pin(
+            call=next(at for at, call in enumerate(self.calls) if call["call_id"] == row["call_id"]),
+            holding=self.holding_at(row["holding_id"]),
+            quantity=None if row.get("quantity") is None else exact(row["quantity"]),
+        )
+
+    def holding_at(self, name: str | None) -> int:
+        """Position of a holding; -1 for none."""
+        return next((at for at, holding in enumerate(self.holdings) if holding["holding_id"] == name), -1)
+
+    def smallest(self, agreement: Record) -> Fraction:
+        """Least market value of a line there, in base currency."""
+        return number(agreement, "min_line_value", 0) * self.rates[self.base(agreement)]
+
+    def move_cost(self, row: Record) -> Fraction:
+        """Of one movement at the location of a holding or an agreement."""
+        return number(self.locations.get(row.get("location"), {}), "move_cost", 0)
 
     def required(self, call: Record) -> Fraction:
         return exact(call["amount"]) * self.rates[call["currency"]]
@@ -465,15 +398,21 @@ class Reader:
         issuers = {asset.get("issuer"), asset.get("issuer_parent")} - {None}
         return bool(issuers & set(family))
 
-    def pair(self, at_call: int, at_holding: int) -> Iterable[Pair]:
+    def into_call(self, at_call: int, at_holding: int) -> Iterable[Pair]:
+        """Out of the holding itself, and out of what comes back into it, where either is in time."""
         call, holding = self.calls[at_call], self.holdings[at_holding]
         at_asset = self.asset_at[holding["asset_id"]]
         asset, agreement = self.assets[at_asset], self.agreements[call["agreement_id"]]
         factor = self.agreement_factor(self.schedule_of(call), at_asset, agreement, call.get("margin_type"))
-        if factor is not None and self.in_time(self.arrives(holding), call) and self.outlives(asset, call):
-            bps = self.holding_bps(holding, asset, "agreement_id", agreement["agreement_id"])
-            bps -= self.earned(asset, agreement)
-            yield Pair(at_call, at_holding, at_asset, factor, self.unit_value(asset), bps)
+        if factor is None or not self.outlives(asset, call):
+            return
+        bps = self.holding_bps(holding, asset, "agreement_id", agreement["agreement_id"])
+        bps -= self.earned(asset, agreement)
+        pair = Pair(at_call, at_holding, at_asset, factor, self.unit_value(asset), bps)
+        if self.in_time(self.arrives(holding), call):
+            yield pair
+        due = None if call.get("due") is None else datetime.fromisoformat(call["due"])
+        yield from self.recalled(pair, due, agreement["agreement_id"])
 
     def proceeds_into_call(self, at_call: int, producer: int) -> Iterable[Pair]:
         call, facility = self.calls[at_call], self.facilities[producer]
@@ -493,9 +432,13 @@ class Reader:
         for at, holding in enumerate(self.holdings):
             asset = self.asset_at[holding["asset_id"]]
             factor = self.input_factor(facility, asset)
-            if factor is not None and self.arrives(holding) <= self.opens(facility):
-                bps = self.holding_bps(holding, self.assets[asset], "facility_id", facility["facility_id"])
-                yield Pair(-1, at, asset, factor, self.unit_value(self.assets[asset]), bps, facility=at_facility)
+            if factor is None:
+                continue
+            bps = self.holding_bps(holding, self.assets[asset], "facility_id", facility["facility_id"])
+            pair = Pair(-1, at, asset, factor, self.unit_value(self.assets[asset]), bps, facility=at_facility)
+            if self.arrives(holding) <= self.opens(facility):
+                yield pair
+            yield from self.recalled(pair, self.opens(facility))
         for at, producer in enumerate(self.facilities):
             asset = self.asset_at[producer["gives"]]
             factor = self.input_factor(facility, asset)
@@ -551,7 +494,7 @@ class Reader:
         bps = number(holding, "cost_bps", 0)
         rows = [r for r in self.tables.get("costs", []) if r.get(column) == place]
         by_asset = [r for r in rows if r.get("holding_id") is None and r.get("asset_id") == asset["asset_id"]]
-        by_holding = [r for r in rows if r.get("holding_id") == holding["holding_id"]]
+        by_holding = [r for r in rows if r.get("holding_id") == holding.get("holding_id", "")]
         for row in by_asset + by_holding:
             bps = exact(row["cost_bps"])
         return bps
@@ -566,6 +509,110 @@ class Reader:
                 earned = exact(row["bps"])
         return earned
 
+    # --- what is posted, in scope reoptimise
+
+    def read_need(self, agreement: Record) -> None:
+        """What the agreement requires beside its calls, and the rows that lie there."""
+        name = agreement["agreement_id"]
+        rows = [row for row in self.tables.get("posted", []) if row["agreement_id"] == name]
+        lying = [self.lie(row, agreement) for row in rows]
+        posted = sum((row.quantity * row.value for row in lying), Fraction(0))
+        asked = sum((self.required(call) for call in self.calls if call["agreement_id"] == name), Fraction(0))
+        required = posted + asked
+        if agreement.get("requirement") is not None:
+            required = exact(agreement["requirement"]) * self.rates[self.base(agreement)]
+        beside = max(Fraction(0), required - asked)
+        if not lying and not beside:
+            return
+        if 0 < posted - beside < number(agreement, "minimum_transfer", 0) * self.rates[self.base(agreement)]:
+            beside = posted
+        self.needs.append(Need(name, beside, posted, required, self.smallest(agreement)))
+        self.lying += lying
+        self.recall_hours += [float(row.get("recall_hours") or 0) for row in rows]
+
+    def lie(self, row: Record, agreement: Record) -> Lying:
+        at_asset, at_holding = self.asset_at[row["asset_id"]], self.holding_at(row.get("holding_id"))
+        asset, holding = self.assets[at_asset], self.holdings[at_holding] if at_holding >= 0 else {}
+        bps = number(row, "cost_bps", 0)
+        if row.get("cost_bps") is None:
+            bps = self.holding_bps(holding, asset, "agreement_id", agreement["agreement_id"])
+        factor = self.agreement_factor(agreement["schedule"], at_asset, agreement, self.posted_kind(agreement))
+        return Lying(
+            need=len(self.needs),
+            asset=at_asset,
+            holding=at_holding,
+            quantity=exact(row["quantity"]),
+            factor=factor or Fraction(0),
+            unit_value=self.unit_value(asset),
+            cost_bps=bps - self.earned(asset, agreement),
+            locked=bool(row.get("locked")),
+            move_cost=self.move_cost(agreement),
+        )
+
+    def recalled(self, pair: Pair, due: datetime | None, agreement: str = "") -> Iterable[Pair]:
+        """The same line out of what comes back in time into the holding, but never to where it comes from."""
+        for at, row in enumerate(self.lying):
+            if row.locked or row.holding != pair.holding or self.needs[row.need].agreement_id == agreement:
+                continue
+            settle = float(self.holdings[row.holding].get("settle_hours") or 0)
+            start = None if due is None else due - timedelta(hours=self.recall_hours[at] + settle)
+            if start is None or start >= self.now:
+                yield replace(pair, posted=at, when=start)
+
+    def replacements(self, at_need: int) -> Iterable[Pair]:
+        """What may come into an agreement beside its calls: under its own schedule, and without a deadline."""
+        name = self.needs[at_need].agreement_id
+        agreement = self.agreements[name]
+        for at, holding in enumerate(self.holdings):
+            pair = self.replacement(at_need, self.asset_at[holding["asset_id"]])
+            if pair is not None:
+                asset = self.assets[pair.asset]
+                bps = self.holding_bps(holding, asset, "agreement_id", name) - self.earned(asset, agreement)
+                pair = replace(pair, holding=at, cost_bps=bps)
+                yield replace(pair, when=self.arrives(holding))
+                yield from self.recalled(pair, None, name)
+        for at, facility in enumerate(self.facilities):
+            pair = self.replacement(at_need, self.asset_at[facility["gives"]])
+            if pair is not None:
+                yield replace(pair, producer=at, when=self.opens(facility))
+
+    def replacement(self, at_need: int, asset: int) -> Pair | None:
+        """From nowhere as yet, bearing only what it earns there; None where the agreement refuses it."""
+        agreement = self.agreements[self.needs[at_need].agreement_id]
+        factor = self.agreement_factor(agreement["schedule"], asset, agreement, self.posted_kind(agreement))
+        if factor is None or not self.outlives(self.assets[asset], {}):
+            return None
+        earned = self.earned(self.assets[asset], agreement)
+        return Pair(-1, -1, asset, factor, self.unit_value(self.assets[asset]), -earned, need=at_need)
+
+    def recalls_in_time(self, pairs: list[Pair]) -> Iterable[LimitRow]:
+        """What is recalled by a time is at most the spare and the replacements that have settled by then.
+
+        All that is ever recalled is at most the spare and all replacements: no recall makes an agreement short.
+        """
+        for at, need in enumerate(self.needs):
+            back = {p: row.value for p, row in enumerate(self.lying) if row.need == at and row.value and not row.locked}
+            coming = {e: -pair.value for e, pair in enumerate(pairs) if pair.need == at}
+            if back:
+                yield LimitRow(f"{need.agreement_id} at last", coming, need.spare, back)
+            moments = {e: self.moment(p) for e, p in enumerate(pairs) if p.when is not None}
+            uses = [e for e in moments if pairs[e].posted >= 0 and self.lying[pairs[e].posted].need == at]
+            settling = [e for e in moments if pairs[e].need == at]
+            for latest in sorted({moments[e] for e in uses}):
+                weights = {e: self.lying[pairs[e].posted].value for e in uses if moments[e] <= latest}
+                weights = {e: weight for e, weight in weights.items() if weight}
+                if weights:
+                    weights |= {e: -pairs[e].value for e in settling if moments[e] <= latest}
+                    yield LimitRow(f"{need.agreement_id} by {latest[0]}", weights, need.spare)
+
+    def moment(self, pair: Pair) -> tuple[datetime, int]:
+        """When a recall starts or a replacement settles; what goes into a facility at once goes before all proceeds."""
+        assert pair.when is not None
+        if pair.posted >= 0:
+            at_once = pair.facility >= 0 and pair.when == self.opens(self.facilities[pair.facility])
+            return pair.when, 0 if at_once else 1
+        return pair.when, 1 if pair.producer >= 0 else 0
+
     # --- limits
 
     def limits(self, pairs: list[Pair]) -> tuple[list[Pair], list[LimitRow]]:
@@ -573,25 +620,30 @@ class Reader:
         shut: set[int] = set()
         rows: list[LimitRow] = []
         for basket in [*self.agreement_baskets(pairs), *self.facility_baskets(pairs)]:
-            for name, group in self.groups(basket, pairs):
+            for group in self.groups(basket, pairs):
                 shut |= group.shut
-                rows += [LimitRow(name, weights, room) for weights, room in group.rows]
+                rows += group.rows
         kept = {old: new for new, old in enumerate(sorted(set(range(len(pairs))) - shut))}
         rows = [
-            LimitRow(row.name, {kept[e]: w for e, w in row.weights.items() if e in kept and w != 0}, row.room)
-            for row in rows
+            replace(row, weights={kept[e]: w for e, w in row.weights.items() if e in kept and w != 0}) for row in rows
         ]
-        return [pairs[e] for e in kept], [row for row in rows if row.weights]
+        return [pairs[e] for e in kept], [row for row in rows if row.weights or row.recalled]
 
     def agreement_baskets(self, pairs: list[Pair]) -> Iterable[Basket]:
         for agreement in self.tables["agreements"]:
             name = agreement["agreement_id"]
             calls = [at for at, call in enumerate(self.calls) if call["agreement_id"] == name]
             posted = self.posted(agreement)
-            lying = sum((q * self.unit_value(self.assets[a]) * f for a, q, f in posted), Fraction(0))
+            lying = sum((q * self.unit_value(self.assets[a]) * f for a, q, f, _ in posted), Fraction(0))
             required = sum((self.required(self.calls[at]) for at in calls), lying)
             mine = [e for e, p in enumerate(pairs) if p.call in calls]
-            for schedule in sorted({self.schedule_of(self.calls[at]) for at in calls}):
+            schedules = {self.schedule_of(self.calls[at]) for at in calls}
+            for at, need in enumerate(self.needs):
+                if need.agreement_id == name:
+                    required = need.requirement
+                    mine += [e for e, p in enumerate(pairs) if p.need == at]
+                    schedules.add(agreement["schedule"])
+            for schedule in sorted(schedules):
                 yield Basket(name, schedule, self.base(agreement), mine, posted, required)
 
     def facility_baskets(self, pairs: list[Pair]) -> Iterable[Basket]:
@@ -608,13 +660,13 @@ class Reader:
             mine = [e for e, p in enumerate(counts) if p.reserve == at]
             asked = self.required(reserve)
             basket = Basket(reserve["reserve_id"], reserve["schedule"], reserve["currency"], mine, [], asked)
-            for name, group in self.groups(basket, counts):
-                for weights, room in group.rows:
-                    weights = {e: w for e, w in weights.items() if w != 0}
+            for group in self.groups(basket, counts):
+                for row in group.rows:
+                    weights = {e: w for e, w in row.weights.items() if w != 0}
                     if weights:
-                        yield LimitRow(name, weights, room)
+                        yield replace(row, weights=weights)
 
-    def groups(self, basket: Basket, pairs: list[Pair]) -> Iterable[tuple[str, GroupRows]]:
+    def groups(self, basket: Basket, pairs: list[Pair]) -> Iterable[GroupRows]:
         schedule, mine = basket.schedule, basket.pairs
         for label, limit in limits_in(self.schedules[schedule]):
             measure = limit.get("measure", "market_value")
@@ -625,20 +677,24 @@ class Reader:
                 return self.unit_value(self.assets[asset]) * (factor if measure == "value_after_haircut" else 1)
 
             weights = {e: weight(pairs[e].asset, pairs[e].factor) for e in mine}
-            lying = [(a, q * weight(a, f)) for a, q, f in basket.posted]
+            lying = [(a, q * weight(a, f)) for a, q, f, _ in basket.posted]
+            free = {row: (a, q, weight(a, f)) for a, q, f, row in basket.posted if self.may_return(row)}
             members: dict[Any, list[int]] = {}
             stuck: dict[Any, Fraction] = {}
+            back: dict[Any, list[int]] = {}
             sample: dict[Any, int] = {}
             for a in sorted({pairs[e].asset for e in mine} | {a for a, _ in lying}):
                 group = self.group_of(schedule, limit, a, basket.currency)
                 if group is not None:
                     members.setdefault(group, []).extend(e for e in mine if pairs[e].asset == a)
                     stuck[group] = stuck.get(group, Fraction(0)) + sum((v for b, v in lying if b == a), Fraction(0))
+                    back.setdefault(group, []).extend(row for row, (b, _, _) in free.items() if b == a)
                     sample[group] = a
             total = sum((v for _, v in lying), Fraction(0))
             for group, edges in members.items():
                 found = GroupRows(set(), [])
                 over = False
+                least = stuck[group] - sum((free[row][1] * free[row][2] for row in back[group]), Fraction(0))
                 for cap in limit.get("caps", [limit]):
                     share = None
                     if cap["of"] == "posted":
@@ -646,27 +702,46 @@ class Reader:
                         bound = share * total
                     else:
                         bound = self.cap(cap, measure, sample[group], basket.requirement, basket.currency)
-                    if stuck[group] > bound and not (share is not None and self.cured):
+                    curable = self.cured and bool(edges) and (share is not None or least <= bound)
+                    if stuck[group] > bound and not curable:
                         over = True
                     row = {e: weights[e] for e in edges}
+                    gone = {at: -free[at][2] for at in back[group]}
                     if share is not None:
                         row = {e: row.get(e, Fraction(0)) - share * weights[e] for e in mine}
-                    found.rows.append((row, bound - stuck[group]))
+                        gone = {at: gone.get(at, Fraction(0)) + share * free[at][2] for at in free}
+                    gone = {at: w for at, w in gone.items() if w}
+                    name = f"{basket.name} {label} {group}"
+                    found.rows.append(LimitRow(name, row, bound - stuck[group], gone, share is not None))
                 if over:  # shut, and none of its rows is enforced, not even for lines outside the group
                     found = GroupRows(set(edges), [])
-                yield f"{basket.name} {label} {group}", found
+                yield found
 
-    def posted(self, agreement: Record) -> list[tuple[int, Fraction, Fraction]]:
-        """Asset, quantity and factor of what is posted and counts."""
+    def may_return(self, row: int) -> bool:
+        """Whether a row of ``lying`` may be recalled; -1 is none of them."""
+        return row >= 0 and not self.lying[row].locked
+
+    def posted_kind(self, agreement: Record) -> str | None:
+        """The margin type under which what is posted is read: that of the agreement's calls, where they have one."""
         kinds = {c.get("margin_type") for c in self.calls if c["agreement_id"] == agreement["agreement_id"]}
-        kind = kinds.pop() if len(kinds) == 1 else None
+        return kinds.pop() if len(kinds) == 1 else None
+
+    def posted(self, agreement: Record) -> list[tuple[int, Fraction, Fraction, int]]:
+        """Asset, quantity, factor and (in scope reoptimise, else -1) row of ``lying`` of what is posted and counts."""
+        if self.needs:
+            return [
+                (row.asset, row.quantity, row.factor, at)
+                for at, row in enumerate(self.lying)
+                if row.factor and self.needs[row.need].agreement_id == agreement["agreement_id"]
+            ]
+        kind = self.posted_kind(agreement)
         found = []
         for row in self.tables.get("posted", []):
             if row["agreement_id"] == agreement["agreement_id"]:
                 asset = self.asset_at[row["asset_id"]]
                 factor = self.agreement_factor(agreement["schedule"], asset, agreement, kind)
                 if factor is not None:
-                    found.append((asset, exact(row["quantity"]), factor))
+                    found.append((asset, exact(row["quantity"]), factor, -1))
         return found
 
     def group_of(self, schedule: str, limit: Mapping[str, Any], asset: int, currency: str) -> Any:
@@ -714,17 +789,21 @@ class Basket:
     schedule: str
     currency: str
     pairs: list[int]
-    posted: list[tuple[int, Fraction, Fraction]]
-    """Asset, quantity and factor."""
+    posted: list[tuple[int, Fraction, Fraction, int]]
+    """Asset, quantity, factor, and row of what lies there."""
     requirement: Fraction
 
 
 @dataclass
 class GroupRows:
-    """Pairs that a group shuts, or its rows: weights by pair and room."""
+    """Pairs that a group shuts, or its rows."""
 
     shut: set[int]
-    rows: list[tuple[dict[int, Fraction], Fraction]]
+    rows: list[LimitRow]
+
+
+def whole(value: Cell) -> int | None:
+    return None if value is None or value != value else int(value)
 
 
 def limits_in(schedule: Mapping[str, Any] | pd.DataFrame) -> list[tuple[str, Mapping[str, Any]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -10,18 +11,22 @@ import pytest
 
 from collateral_opt.model import constraints
 from collateral_opt.model.constraints import (
+    budgets,
     concentration,
     conversion,
     cover,
     least_line,
     promised,
+    release,
     share_of_posted,
+    signed_weight,
     stays_home,
     supply,
+    switched,
 )
 from collateral_opt.network.exact import EXACT, FLOAT, Arithmetic
-from collateral_opt.network.network import View
-from tests.networks import limit, network, with_facility_and_reserve
+from collateral_opt.network.network import Kind, View
+from tests.networks import limit, network, with_facility_and_reserve, with_recall
 
 # Two holdings: H0 is worth 2 a unit (100 units), H1 0.5 a unit (1,000 units). Two calls: C0 of 50, C1 of 80.
 # Edges in order: C0<-H0 at 0.9, C0<-H1 at 0.8, C1<-H1 at 0.8.
@@ -50,7 +55,7 @@ def test_cover_counts_value_after_haircut_and_the_shortfall_against_the_call():
         [0, 0, Fraction(8, 10), 0, 1],
     ]
     assert list(rows.lower) == list(rows.upper) == [50, 80]
-    assert rows.labels == [("cover", "C0"), ("cover", "C1")]
+    assert rows.labels == [("cover", "call", "C0"), ("cover", "call", "C1")]
 
 
 def test_supply_is_what_is_held_at_market_value():
@@ -102,7 +107,7 @@ def test_a_facility_produces_no_more_than_the_collateral_value_of_what_it_is_giv
 
 def test_cover_asks_for_calls_and_reserves():
     rows = cover(joined())
-    assert rows.labels == [("cover", "C"), ("cover", "R")]
+    assert rows.labels == [("cover", "call", "C"), ("cover", "reserve", "R")]
     assert dense(rows, 6) == [[1, 1, 0, 0, 1, 0], [0, 0, Fraction(9, 10), 0, 0, 1]]
     assert list(rows.upper) == [50, 30]
 
@@ -145,7 +150,9 @@ def test_concentration_of_market_value_in_units_is_worth_the_units():
 
 
 def test_concentration_leaves_room_for_less_by_what_is_posted():
-    block = limit("money", "market_value", [0, 1], [0, 1], [0, 1, 2], figure=60, posted=["25", "61"])
+    block = limit(
+        "money", "market_value", [0, 1], [0, 1], [0, 1, 2], figure=60, posted=["25", "61"], shut=[False, True]
+    )
     rows = concentration(view(EXACT), block)
     # 60 - 25 = 35; the second group is over its cap already, which leaves no room rather than less than none.
     assert list(rows.upper) == [35, 0]
@@ -165,6 +172,82 @@ def test_a_group_that_is_shut_takes_nothing():
     rows = share_of_posted(view(EXACT), block)
     assert dense(rows, 3) == [[1, 0, 0], [Fraction(-4, 10), Fraction(6, 10), Fraction(-4, 10)]]
     assert list(rows.upper) == [0, 0]
+
+
+def recalling() -> View:
+    """Columns: C<-P, A<-B0, home<-P."""
+    return View(with_recall(), np.arange(3), EXACT)
+
+
+def test_a_recall_takes_from_the_cover_of_the_agreement_it_leaves():
+    rows = cover(recalling())
+    # A has 10 more than it requires and may be left with any part of that.
+    assert dense(rows, 5) == [
+        [Fraction(8, 10), 0, 0, 1, 0],
+        [Fraction(-9, 10), Fraction(1, 2), Fraction(-9, 10), 0, 1],
+    ]
+    assert list(rows.lower) == [50, -10] and list(rows.upper) == [50, 0]
+
+
+def test_no_recall_is_released_before_what_replaces_it():
+    rows = release(recalling())
+    assert dense(rows, 3) == [[Fraction(9, 10), Fraction(-1, 2), 0]]
+    assert list(rows.upper) == [10]
+
+
+def test_a_recall_makes_room_at_its_factor_where_it_lay():
+    block = limit("money", "value_after_haircut", [1, 0, 2], [0, 0, 0], [0, 1, 2], figure=60, posted=["72"])
+    block = replace(block, recalled=np.array([False, True, True]))
+    rows = concentration(recalling(), block)
+    assert dense(rows, 3) == [[Fraction(-9, 10), Fraction(1, 2), Fraction(-9, 10)]]
+    assert list(rows.upper) == [-12]  # so much must be recalled
+    shut = concentration(recalling(), replace(block, shut=np.array([True])))
+    assert dense(shut, 3) == [[0, Fraction(1, 2), 0]] and list(shut.upper) == [0]
+
+
+def test_signed_weight_in_units_and_value():
+    view = recalling()
+    assert list(signed_weight(view, "quantity", np.array([0, 1]), np.array([True, False]))) == [-1, 1]
+    assert list(signed_weight(view, "market_value", np.array([2]), np.array([True]))) == [-1]
+
+
+def test_a_line_that_carries_anything_is_on_and_the_budget_counts_it():
+    # The recall is on two switches: the line to C and the recall itself; they are columns 5 to 7.
+    view = View(with_recall(), np.arange(3), FLOAT)
+    rows = switched(view, 5, np.array([60.0, 100.0, 80.0]))
+    assert dense(rows, 8) == [
+        [1, 0, 0, 0, 0, -60, 0, 0],
+        [0, 1, 0, 0, 0, 0, -100, 0],
+        [1, 0, 1, 0, 0, 0, 0, -80],
+    ]
+    counted = budgets(view, 5)
+    assert dense(counted, 8) == [[0, 0, 0, 0, 0, 1, 1, 1]] and list(counted.upper) == [2]
+
+
+def test_what_comes_home_can_be_counted_there():
+    net = with_recall()
+    reserve = replace(
+        net,
+        uses=replace(
+            net.uses,
+            ids=["C", "A", "R", "home"],
+            kind=np.array([Kind.CALL, Kind.AGREEMENT, Kind.RESERVE, Kind.HOME], dtype=np.int8),
+            agreement=np.array([1, 0, -1, -1]),
+            required=[Fraction(50), Fraction(-10), Fraction(5), Fraction(80)],
+            priority=np.array([0, 0, 1]),
+        ),
+        edges=replace(
+            net.edges,
+            source=np.array([2, 0, 1, 2]),
+            use=np.array([0, 1, 2, 3]),
+            factor_code=np.array([0, 1, 2, 2]),
+            cost_bps=np.zeros(4),
+        ),
+    )
+    rows = stays_home(View(reserve, np.arange(4), EXACT))
+    # H holds nothing; what R counts of it is at most what comes home.
+    assert rows.labels == [("home", "H", "R")]
+    assert dense(rows, 4) == [[0, 0, 1, -1]] and list(rows.upper) == [0]
 
 
 def test_floats_and_fractions_say_the_same():
@@ -191,5 +274,9 @@ def test_every_constraint_has_a_test_here():
         "least_line",
         "stays_home",
         "conversion",
+        "release",
+        "switched",
+        "budgets",
+        "signed_weight",
     }
     assert public == tested | {"limits", "weight"}, "limits gathers the others, weight is part of two"

@@ -87,6 +87,7 @@ class Answer:
     summary: Mapping[str, Any] = field(default_factory=dict)
     financing: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(COLUMNS["financing"])))
     reserves: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(COLUMNS["reserves"])))
+    agreements: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(COLUMNS["agreements"])))
 
     def with_cell(self, table: str, row: int, column: str, value: Any) -> Answer:
         changed = getattr(self, table).copy()
@@ -153,7 +154,7 @@ def answer(
     for name, holding in HOLDINGS.items():
         quantity = float((quantities or {}).get(name, holding["quantity"]))
         used = float(sum(line["quantity"] for line in lines if line["holding_id"] == name))
-        row = {"holding_id": name, "asset_id": holding["asset_id"], "quantity": quantity}
+        row = {"holding_id": name, "asset_id": holding["asset_id"], "quantity": quantity, "recalled": 0.0}
         inventory.append({**row, "used": used, "left": quantity - used})
     cost = sum(line["exact_cost"] for line in lines)
     total = sum(call["shortfall"] for call in calls)
@@ -169,6 +170,7 @@ def answer(
             "lower_bound": cost,
             "gap": 0.0,
             "total_shortfall": total,
+            "counts": {"moves": len(lines)},
         },
     )
 
@@ -203,6 +205,7 @@ def test_a_book_without_calls_passes_with_an_empty_answer() -> None:
     nothing = limited.replace(calls=limited.calls.iloc[:0])
     empty = answer(lines=())
     zero = {"status": "optimal", "total_cost": 0.0, "lower_bound": 0.0, "gap": 0.0, "total_shortfall": 0.0}
+    zero |= {"counts": {"moves": 0}}
     assert check(nothing, replace(empty, calls=empty.calls.iloc[:0], summary=zero)) == ()
 
 
@@ -714,7 +717,7 @@ def test_inventory_is_exact_where_floats_are_not() -> None:
             "total_cost is stated as 13.51, the lines come to 13.5086",
         ),
         ({"total_cost": None}, "total_cost is stated as None"),
-        ({"total_shortfall": 0.02}, "total_shortfall is stated as 0.02, the calls come to 0"),
+        ({"total_shortfall": 0.02}, "total_shortfall is stated as 0.02, the rows come to 0"),
         ({"status": "short"}, "status is short, with 0 short call(s)"),
         ({"status": "feasible"}, "status is feasible"),
         ({"lower_bound": 13.53}, "lower_bound 13.53 is above the cost of the lines, 13.5086"),

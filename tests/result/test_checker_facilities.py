@@ -98,8 +98,8 @@ FINANCING = [
 FX_ROW, LINE_ROW, BUND_ROW, NOTE_ROW = range(4)
 CALLS = [("C1", 60_000.0, 60_000.0, 0.0, 0.0), ("C2", 8_000.0, 8_000.0, 0.0, 0.0)]
 INVENTORY = [
-    ("H-BUND", "BUND", 60_000.0, 55_000.0, 5_000.0),
-    ("H-USTN", "USTN", 30_000.0, 25_000.0, 5_000.0),
+    ("H-BUND", "BUND", 60_000.0, 0.0, 55_000.0, 5_000.0),
+    ("H-USTN", "USTN", 30_000.0, 0.0, 25_000.0, 5_000.0),
 ]
 HELD = ("BUFFER", 7_000.0, 7_000.0, 0.0, 0.0)
 
@@ -111,6 +111,7 @@ class Answer:
     allocation: pd.DataFrame
     financing: pd.DataFrame
     calls: pd.DataFrame
+    agreements: pd.DataFrame
     inventory: pd.DataFrame
     reserves: pd.DataFrame
     limits: pd.DataFrame
@@ -137,13 +138,14 @@ def answer(
         "allocation": ALLOCATION,
         "financing": FINANCING if financing is None else financing,
         "calls": CALLS,
+        "agreements": [],
         "inventory": INVENTORY,
         "reserves": [HELD] if reserves is None else reserves,
         "limits": limits or [],
     }
     tables = {name: pd.DataFrame(rows[name], columns=list(columns)) for name, columns in COLUMNS.items()}
     summary = {"status": status, "total_cost": total_cost, "lower_bound": total_cost, "gap": 0.0}
-    return Answer(**tables, summary=summary | {"total_shortfall": 0.0})
+    return Answer(**tables, summary=summary | {"total_shortfall": 0.0, "counts": {"moves": len(ALLOCATION)}})
 
 
 def book(
@@ -333,7 +335,7 @@ def test_a_facility_produces_no_more_than_it_was_given() -> None:
     rows = [FINANCING[FX_ROW], FINANCING[LINE_ROW], (*FINANCING[BUND_ROW][:8], 34.5)]
     less = answer(financing=rows, total_cost=52.75)
     less = replace(
-        less, inventory=pd.DataFrame([INVENTORY[0], ("H-USTN", "USTN", 30_000.0, 0.0, 30_000.0)],
+        less, inventory=pd.DataFrame([INVENTORY[0], ("H-USTN", "USTN", 30_000.0, 0.0, 0.0, 30_000.0)],
                                      columns=list(COLUMNS["inventory"]))
     )  # fmt: skip
     assert_only(book(), less, "facility REPO: 50,000 is spent, it was given a collateral value of 36,000", 1)
@@ -461,7 +463,7 @@ def test_a_reserve_is_read_in_its_own_currency() -> None:
 
 def test_time_and_counterparties_mean_nothing_to_a_reserve_and_maturity_does() -> None:
     later = book({"holdings": {"H-SPARE": {"asset_id": "USTN", "quantity": 10_000, "settle_hours": 999}}})
-    rows = [*INVENTORY, ("H-SPARE", "USTN", 10_000.0, 0.0, 10_000.0)]
+    rows = [*INVENTORY, ("H-SPARE", "USTN", 10_000.0, 0.0, 0.0, 10_000.0)]
     said = replace(answer(), inventory=pd.DataFrame(rows, columns=list(COLUMNS["inventory"])))
     changed = later.replace(reserves=pd.DataFrame([{"reserve_id": "BUFFER", "schedule": "Q", "amount": 14_450,
                                                     "currency": "EUR"}]))  # fmt: skip
@@ -471,7 +473,7 @@ def test_time_and_counterparties_mean_nothing_to_a_reserve_and_maturity_does() -
     gone = {"assets": {"OLD": {**TABLES["assets"]["BUND"], "maturity_date": "2026-03-01"}},
             "holdings": {"H-SPARE": {"asset_id": "OLD", "quantity": 10_000}},
             "reserves": {"BUFFER": {"amount": 8_000}}}  # fmt: skip
-    rows[-1] = ("H-SPARE", "OLD", 10_000.0, 0.0, 10_000.0)
+    rows[-1] = ("H-SPARE", "OLD", 10_000.0, 0.0, 0.0, 10_000.0)
     short = answer([("BUFFER", 8_000.0, 7_650.0, 350.0, np.nan)], status="short")
     short = replace(short, inventory=pd.DataFrame(rows, columns=list(COLUMNS["inventory"])))
     assert check(book(gone), short) == ()
@@ -530,7 +532,7 @@ def test_two_caps_of_composition_bind_together() -> None:
         "reserves": {"BUFFER": {"amount": 9_000}},
     }
     on = book(changes, {"Q": {"limits": limits}})
-    rows = [*INVENTORY, ("H-NOTE", "NOTE", 4_000.0, 0.0, 4_000.0)]
+    rows = [*INVENTORY, ("H-NOTE", "NOTE", 4_000.0, 0.0, 0.0, 4_000.0)]
     said = answer([("BUFFER", 9_000.0, 7_555.56, 1_444.44, np.nan)], status="short")
     assert check(on, replace(said, inventory=pd.DataFrame(rows, columns=list(COLUMNS["inventory"])))) == ()
 

@@ -31,7 +31,7 @@ def test_scarcity_is_what_one_more_unit_would_save():
     assert answer.cost == pytest.approx(40 * 5 + 60 * 25)
     duals = dict(zip(answer.program.rows.labels, answer.row_dual, strict=True))
     assert duals[("supply", "B0")] == pytest.approx(-20)
-    assert duals[("cover", "C")] == pytest.approx(25)
+    assert duals[("cover", "call", "C")] == pytest.approx(25)
 
 
 def test_an_earlier_priority_is_served_first_whatever_it_costs():

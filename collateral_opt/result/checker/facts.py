@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -13,12 +12,14 @@ from typing import Any, Protocol
 import pandas as pd
 
 from collateral_opt.book import Book
-from collateral_opt.result.checker.figures import NOTHING, exact, grouped, positions, texts, total
-from collateral_opt.result.checker.limits import Basket, GroupUse, gather_baskets, measure_groups
+from collateral_opt.result.checker.accounts import Account, open_accounts
+from collateral_opt.result.checker.baskets import Basket, GroupUse, gather_baskets, measure_groups
+from collateral_opt.result.checker.figures import NOTHING, exact, grouped, total
 from collateral_opt.result.checker.movements import Draw, Movement
+from collateral_opt.result.checker.pins import Pair, Pin, pin_of, read_pins
+from collateral_opt.result.checker.posted import Posting, posted_costs
 from collateral_opt.result.checker.reserves import Standing, stand
 from collateral_opt.result.checker.terms import Matches, Terms
-from eligibility_rules import Match
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "allocation": (
@@ -30,7 +31,10 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         "proceeds", "cost",
     ),
     "calls": ("call_id", "required", "covered", "shortfall", "excess"),
-    "inventory": ("holding_id", "asset_id", "quantity", "used", "left"),
+    "agreements": (
+        "agreement_id", "required", "posted", "kept", "recalled", "delivered", "shortfall", "excess",
+    ),
+    "inventory": ("holding_id", "asset_id", "quantity", "recalled", "used", "left"),
     "reserves": ("reserve_id", "required", "counted", "shortfall", "marginal_cost_bps"),
     "limits": ("agreement_id", "limit", "group", "used", "cap"),
 }  # fmt: skip
@@ -46,6 +50,8 @@ class Checkable(Protocol):
     def financing(self) -> pd.DataFrame: ...
     @property
     def calls(self) -> pd.DataFrame: ...
+    @property
+    def agreements(self) -> pd.DataFrame: ...
     @property
     def inventory(self) -> pd.DataFrame: ...
     @property
@@ -63,8 +69,12 @@ class Facts:
     book: Book
     result: Checkable
     lines: tuple[Movement, ...]
+    """To calls."""
+    replacements: tuple[Movement, ...]
+    """To agreements without a call."""
     inputs: tuple[Movement, ...]
     draws: tuple[Draw, ...]
+    postings: tuple[Posting, ...]
     unknown: tuple[str, ...]
     """Sentences about rows that name something the book does not have; nothing is made of those rows."""
     assets: pd.DataFrame
@@ -75,10 +85,30 @@ class Facts:
     matches: Matches
     """Over ``assets``."""
 
-    @property
+    @cached_property
+    def deliveries(self) -> tuple[Movement, ...]:
+        """All that is handed over to agreements, for calls or without."""
+        return (*self.lines, *self.replacements)
+
+    @cached_property
     def movements(self) -> tuple[Movement, ...]:
-        """All that is handed over, to calls and to facilities."""
-        return (*self.lines, *self.inputs)
+        """All that is handed over, to agreements and to facilities."""
+        return (*self.deliveries, *self.inputs)
+
+    @cached_property
+    def delivered_to(self) -> Mapping[int, tuple[Movement, ...]]:
+        """By agreement."""
+        return grouped(self.deliveries, lambda movement: movement.agreement)
+
+    @cached_property
+    def postings_at(self) -> Mapping[int, tuple[Posting, ...]]:
+        """By agreement."""
+        return grouped(self.postings, lambda posting: posting.agreement)
+
+    @cached_property
+    def accounts(self) -> Mapping[int, Account]:
+        """By agreement, in scope ``reoptimise``: those that need or hold more than their calls ask for."""
+        return {account.agreement: account for account in open_accounts(self)}
 
     @cached_property
     def lines_of_call(self) -> Mapping[int, tuple[Movement, ...]]:
@@ -107,6 +137,27 @@ class Facts:
         return tuple(c for c in range(len(self.book.calls)) if self.covered[c] < self.required[c])
 
     @cached_property
+    def short_accounts(self) -> tuple[Account, ...]:
+        return tuple(account for account in self.accounts.values() if account.shortfall > 0)
+
+    @cached_property
+    def recalled_into(self) -> Mapping[int, Fraction]:
+        """By holding: the units that come back into it."""
+        recalled: dict[int, Fraction] = defaultdict(Fraction)
+        for posting in self.postings:
+            if posting.holding >= 0 and posting.recalled > 0:
+                recalled[posting.holding] += posting.recalled
+        return recalled
+
+    def deadline(self, movement: Movement) -> pd.Timestamp | None:
+        """By when it must have arrived; None without a deadline, or where a pin says it is under way."""
+        if movement.facility >= 0:
+            return self.terms.opens(movement.facility)
+        due = self.terms.cell("calls", "due", movement.call) if movement.call >= 0 else pd.NaT
+        pin = pin_of(self, movement)
+        return None if pd.isna(due) or (pin is not None and pin.sent) else due
+
+    @cached_property
     def used_of_holding(self) -> Mapping[int, Fraction]:
         """What leaves each holding, to calls and facilities together, in units."""
         used: dict[int, Fraction] = defaultdict(Fraction)
@@ -126,21 +177,18 @@ class Facts:
         return {facility: total(m.market_value for m in spent) for facility, spent in self.spent.items()}
 
     @cached_property
-    def costs(self) -> tuple[Fraction, ...]:
-        """Every part of the run's cost, unrounded: each movement's own, and each facility's."""
+    def costs(self) -> tuple[tuple[Fraction, Fraction], ...]:
+        """Every part of the run's cost, unrounded, and how far it may be off.
+
+        Of each movement its own, of each facility what it produces, of each posting what is kept and recalled.
+        """
         facilities = (self.terms.facility_cost(facility, value) for facility, value in self.produced.items())
-        return (*(movement.cost for movement in self.movements), *facilities)
+        exactly = (*(movement.cost for movement in self.movements), *facilities)
+        return (*((cost, NOTHING) for cost in exactly), *posted_costs(self))
 
     @cached_property
-    def pins(self) -> Mapping[tuple[str, str], tuple[Fraction | None, bool]]:
-        """By call and holding: the pinned quantity (None: at least one lot), and whether it is forbidden."""
-        table = self.book.pins
-        return {
-            (str(call), str(holding)): (None if math.isnan(quantity) else exact(quantity), bool(forbid))
-            for call, holding, quantity, forbid in zip(
-                table["call_id"], table["holding_id"], table["quantity"], table["forbid"], strict=True
-            )
-        }
+    def pins(self) -> Mapping[Pair, Pin]:
+        return read_pins(self.book)
 
     @cached_property
     def baskets(self) -> tuple[Basket, ...]:
@@ -154,201 +202,3 @@ class Facts:
     def standings(self) -> tuple[Standing, ...]:
         """By reserve: what is left at home that it can count."""
         return tuple(stand(self))
-
-
-# --- looking things up -----------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A row of allocation or financing joined to the book; a position is -1 where it names nothing known."""
-
-    at: int
-    place: int
-    """A call, or the facility that takes."""
-    holding: int
-    producer: int
-    quantity: float
-    sourced: bool
-    """Whether it names any source at all."""
-
-    @property
-    def usable(self) -> bool:
-        """It moves something, out of one source, to a place."""
-        return self.place >= 0 and (self.holding >= 0) != (self.producer >= 0) and self.is_positive
-
-    @property
-    def is_draw(self) -> bool:
-        """It produces something out of nothing."""
-        return self.place >= 0 and not self.sourced and self.is_positive
-
-    @property
-    def is_positive(self) -> bool:
-        return math.isfinite(self.quantity) and self.quantity > 0
-
-
-def look_up(book: Book, result: Checkable) -> Facts:
-    """Join the rows to the book: one match per schedule and context, on the touched assets only."""
-    terms = Terms(book)
-    facilities = book.facilities["facility_id"]
-    delivered = read_rows(book, result.allocation, ("call_id", book.calls["call_id"]), "facility_id")
-    financed = read_rows(book, result.financing, ("facility_id", facilities), "from_facility_id")
-    lines = [row for row in delivered if row.usable]
-    inputs = [row for row in financed if row.usable and terms.takes[row.place] is not None]
-    draws = [row for row in financed if row.is_draw and terms.takes[row.place] is None]
-    asset_of_holding = positions(book.assets["asset_id"], book.holdings["asset_id"])
-    asset_of = {row: asset_of_holding[row.holding] if row.holding >= 0 else terms.gives[row.producer]
-                for row in (*lines, *inputs)}  # fmt: skip
-    posted = positions(book.assets["asset_id"], book.posted["asset_id"])
-    touched = sorted({*asset_of.values(), *(asset for asset in posted if asset >= 0)})
-    asset_at = {asset: at for at, asset in enumerate(touched)}
-    assets = book.assets.iloc[touched].reset_index(drop=True)
-    matches = Matches(book, assets)
-    return Facts(
-        book=book,
-        result=result,
-        lines=tuple(delivery(terms, matches, row, asset_of[row], asset_at) for row in lines),
-        inputs=tuple(pledge(terms, matches, row, asset_of[row], asset_at) for row in inputs),
-        draws=tuple(Draw(row.at, row.place, exact(row.quantity)) for row in draws),
-        unknown=(
-            *name_unknown_lines(result.allocation, delivered),
-            *name_unknown_inputs(result.financing, financed, terms),
-        ),
-        assets=assets,
-        asset_at=asset_at,
-        terms=terms,
-        matches=matches,
-    )
-
-
-def read_rows(book: Book, table: pd.DataFrame, place: tuple[str, pd.Series], producer: str) -> list[Row]:
-    """Where the identifiers of each row stand in the book."""
-    holdings, producers = texts(table["holding_id"]), texts(table[producer])
-    columns = (
-        positions(place[1], table[place[0]].tolist()),
-        positions(book.holdings["holding_id"], holdings),
-        positions(book.facilities["facility_id"], producers),
-        [math.nan if quantity is None else float(quantity) for quantity in table["quantity"].tolist()],
-        [holding is not None or facility is not None for holding, facility in zip(holdings, producers, strict=True)],
-    )
-    return [Row(at, *cells) for at, cells in enumerate(zip(*columns, strict=True))]
-
-
-def delivery(terms: Terms, matches: Matches, row: Row, asset: int, asset_at: Mapping[int, int]) -> Movement:
-    """A line of allocation."""
-    agreement, schedule = terms.agreement_of_call[row.place], terms.schedule_in_force[row.place]
-    found = matches.of(schedule, terms.base_currency(agreement), terms.margin_types[row.place])
-    return move(
-        terms, row, asset,
-        name=f"call {terms.cell('calls', 'call_id', row.place)}",
-        call=row.place,
-        schedule=schedule,
-        taker=terms.agreement_family(agreement),
-        found=found,
-        at=asset_at[asset],
-        bps=terms.line_bps(row.holding, asset, agreement),
-    )  # fmt: skip
-
-
-def pledge(terms: Terms, matches: Matches, row: Row, asset: int, asset_at: Mapping[int, int]) -> Movement:
-    """A row of financing that gives a facility something to take."""
-    facility, schedule = str(terms.cell("facilities", "facility_id", row.place)), str(terms.takes[row.place])
-    return move(
-        terms, row, asset,
-        name=f"facility {facility}",
-        facility=row.place,
-        schedule=schedule,
-        taker=terms.facility_family(row.place),
-        found=matches.of(schedule, terms.currency(terms.gives[row.place])),
-        at=asset_at[asset],
-        bps=terms.holding_bps(row.holding, asset, ("facility", facility)) if row.holding >= 0 else NOTHING,
-    )  # fmt: skip
-
-
-def move(
-    terms: Terms,
-    row: Row,
-    asset: int,
-    *,
-    name: str,
-    schedule: str,
-    taker: frozenset[str],
-    found: Match,
-    at: int,
-    bps: Fraction,
-    call: int = -1,
-    facility: int = -1,
-) -> Movement:
-    """What a row hands over, valued; ``at`` is where its asset stands in ``found``."""
-    table, column, source = ("holdings", "holding_id", row.holding)
-    if row.holding < 0:
-        table, column, source = ("facilities", "facility_id", row.producer)
-    factor = found.factors[int(found.factor_code[at])] if bool(found.eligible[at]) else None
-    quantity = exact(row.quantity)
-    market_value = quantity * terms.unit_value(asset)
-    return Movement(
-        name=f"{name}, {'holding' if row.holding >= 0 else 'proceeds of'} {terms.cell(table, column, source)}",
-        row=row.at,
-        call=call,
-        facility=facility,
-        holding=row.holding,
-        producer=row.producer,
-        asset=asset,
-        schedule=schedule,
-        taker=taker,
-        quantity=quantity,
-        lot=terms.lot(asset),
-        factor=factor,
-        refusal="" if factor is not None else found.why(at).sentence,
-        market_value=market_value,
-        collateral_value=market_value * (factor or 0),
-        cost=terms.cost(market_value, bps),
-    )
-
-
-# --- what cannot be looked up ----------------------------------------------------------
-
-
-def name_unknown_lines(table: pd.DataFrame, rows: list[Row]) -> Iterator[str]:
-    """Lines about calls, holdings or facilities the book does not have, or with a quantity that is none."""
-    calls, holdings, facilities = (texts(table[name]) for name in ("call_id", "holding_id", "facility_id"))
-    for row in rows:
-        call, holding, facility = calls[row.at], holdings[row.at], facilities[row.at]
-        where = f"allocation line {row.at + 1} (call {call}, {source_name(holding, facility)})"
-        if row.place < 0:
-            yield f"{where} names call {call}, which the book does not have."
-        yield from name_unknown_source(where, row, holding, facility)
-        if not row.sourced:
-            yield f"{where} names neither a holding nor a facility."
-
-
-def name_unknown_inputs(table: pd.DataFrame, rows: list[Row], terms: Terms) -> Iterator[str]:
-    """Financing rows about facilities or holdings the book does not have, or whose sources do not fit ``takes``."""
-    facilities, holdings, producers = (texts(table[n]) for n in ("facility_id", "holding_id", "from_facility_id"))
-    for row in rows:
-        facility, holding, producer = facilities[row.at], holdings[row.at], producers[row.at]
-        where = f"financing row {row.at + 1} (facility {facility}, {source_name(holding, producer)})"
-        if row.place < 0:
-            yield f"{where} names facility {facility}, which the book does not have."
-        yield from name_unknown_source(where, row, holding, producer)
-        if row.place >= 0 and terms.takes[row.place] is None and row.sourced:
-            yield f"{where} gives something to a facility that takes nothing."
-        elif row.place >= 0 and terms.takes[row.place] is not None and not row.sourced:
-            yield f"{where} names neither a holding nor a facility that it takes from."
-
-
-def name_unknown_source(where: str, row: Row, holding: str | None, facility: str | None) -> Iterator[str]:
-    if facility is not None and row.producer < 0:
-        yield f"{where} names facility {facility}, which the book does not have."
-    if holding is not None and row.holding < 0:
-        yield f"{where} names holding {holding}, which the book does not have."
-    if holding is not None and facility is not None:
-        yield f"{where} names a holding and a facility, it can come from one of them only."
-    if not math.isfinite(row.quantity):
-        yield f"{where} has no quantity."
-    elif row.quantity <= 0:
-        yield f"{where} moves {row.quantity!r}; a quantity must be above zero."
-
-
-def source_name(holding: str | None, facility: str | None) -> str:
-    return f"holding {holding}" if holding is not None or facility is None else f"proceeds of {facility}"

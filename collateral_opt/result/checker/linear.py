@@ -19,7 +19,14 @@ class Unsolved(Exception):
 def greatest_sum(
     upper: Sequence[float], rows: Sequence[Row], sums: Sequence[tuple[Sequence[int], Sequence[float]]]
 ) -> float:
-    """max of the sum of x over 0 <= x <= ``upper`` under ``rows``.
+    """max of the sum of x over 0 <= x <= ``upper`` under ``rows``; for ``sums`` and errors see :func:`greatest`."""
+    return greatest(upper, rows, sums)[0]
+
+
+def greatest(
+    upper: Sequence[float], rows: Sequence[Row], sums: Sequence[tuple[Sequence[int], Sequence[float]]]
+) -> tuple[float, list[float]]:
+    """max of the sum of x over 0 <= x <= ``upper`` under ``rows``, and an x that reaches it.
 
     Column n + i, for n variables, is the i-th of ``sums``: that combination of x, for rows to refer to. All figures
     should be scaled to about one. Raises :class:`Unsolved`.
@@ -53,5 +60,6 @@ def greatest_sum(
         solver.run()
         status = solver.getModelStatus()
         if status == highspy.HighsModelStatus.kOptimal:
-            return float(solver.getInfo().objective_function_value)
+            found = list(solver.getSolution().col_value)[:n]
+            return float(solver.getInfo().objective_function_value), found
     raise Unsolved(f"the solver says {solver.modelStatusToString(status)}")

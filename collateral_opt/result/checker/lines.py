@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import pandas as pd
 
+from collateral_opt.result.checker.baskets import holds_others_in
 from collateral_opt.result.checker.facts import Facts
 from collateral_opt.result.checker.figures import (
     CENT,
@@ -19,8 +20,8 @@ from collateral_opt.result.checker.figures import (
     texts,
     to_the_cent,
 )
-from collateral_opt.result.checker.limits import holds_others_in
 from collateral_opt.result.checker.movements import Movement
+from collateral_opt.result.checker.pins import pin_of
 
 
 def rows_name_what_the_book_has(facts: Facts) -> Iterator[str]:
@@ -32,14 +33,14 @@ def lines_fit_what_they_name(facts: Facts) -> Iterator[str]:
     """The asset is the holding's or what the facility gives, the agreement the call's; one line a pair."""
     table, terms = facts.result.allocation, facts.terms
     agreements = texts(table["agreement_id"])
-    yield from assets_fit(facts, facts.lines, texts(table["asset_id"]))
+    yield from assets_fit(facts, facts.deliveries, texts(table["asset_id"]))
     for line in facts.lines:
-        agreement = str(terms.cell("agreements", "agreement_id", terms.agreement_of_call[line.call]))
+        agreement = str(terms.cell("agreements", "agreement_id", line.agreement))
         if agreements[line.row] != agreement:
             yield f"{line.name}: the line's agreement is {agreements[line.row]}, the call's is {agreement}."
-    seen: set[tuple[int, int, int]] = set()
-    for line in facts.lines:
-        pair = (line.call, line.holding, line.producer)
+    seen: set[tuple[int, int, int, int]] = set()
+    for line in facts.deliveries:
+        pair = (line.call, line.agreement, line.holding, line.producer)
         if pair in seen:
             yield f"{line.name}: the pair has more than one line."
         seen.add(pair)
@@ -55,11 +56,11 @@ def assets_fit(facts: Facts, movements: tuple[Movement, ...], stated: list[str |
 
 
 def lines_deliver(facts: Facts) -> Iterator[str]:
-    """In scope ``calls`` every line is a delivery."""
+    """What goes to a call, or to an agreement in place of something else, is a delivery."""
     actions = texts(facts.result.allocation["action"])
-    for line in facts.lines:
+    for line in facts.deliveries:
         if actions[line.row] != "deliver":
-            yield f"{line.name}: the action is {actions[line.row]}, in a run over calls it must be deliver."
+            yield f"{line.name}: the action is {actions[line.row]}, of a line it must be deliver."
 
 
 def movements_are_whole_lots(facts: Facts) -> Iterator[str]:
@@ -84,8 +85,8 @@ def movements_reach_the_minimum_denomination(facts: Facts) -> Iterator[str]:
 
 def lines_reach_the_minimum_line_value(facts: Facts) -> Iterator[str]:
     """market value >= the agreement's ``min_line_value``."""
-    for line in facts.lines:
-        least = facts.terms.minimum_line_value(facts.terms.agreement_of_call[line.call])
+    for line in facts.deliveries:
+        least = facts.terms.minimum_line_value(line.agreement)
         if line.market_value < least:
             yield (
                 f"{line.name}: market value {number(line.market_value)} is below the agreement's minimum line"
@@ -101,21 +102,6 @@ def calls_keep_to_their_line_cap(facts: Facts) -> Iterator[str]:
         count = len({line.asset for line in lines})
         if not math.isnan(cap) and count > cap:
             yield f"{call_name(facts, call)}: {count} distinct assets are delivered, at most {cap:g} may be."
-
-
-def pins_are_kept(facts: Facts) -> Iterator[str]:
-    """A forbidden pair has no line; a pinned pair has exactly its quantity, or at least one lot."""
-    delivered = {pair_name(facts, line): line.quantity for line in facts.lines if line.holding >= 0}
-    for (call, holding), (quantity, forbid) in facts.pins.items():
-        there = delivered.get((call, holding))
-        name = f"call {call}, holding {holding}"
-        if forbid and there is not None:
-            yield f"{name}: {number(there)} is delivered where a pin forbids it."
-        elif not forbid and there is None:
-            asked = "at least one lot" if quantity is None else number(quantity)
-            yield f"{name}: nothing is delivered, a pin asks for {asked}."
-        elif not forbid and quantity is not None and there is not None and there != quantity:
-            yield f"{name}: {number(there)} is delivered, a pin asks for exactly {number(quantity)}."
 
 
 def movements_are_eligible(facts: Facts) -> Iterator[str]:
@@ -137,21 +123,22 @@ def movements_are_not_wrong_way(facts: Facts) -> Iterator[str]:
 def counterparty(facts: Facts, movement: Movement) -> str:
     if movement.facility >= 0:
         return str(facts.terms.cell("facilities", "counterparty", movement.facility))
-    return str(facts.terms.cell("agreements", "counterparty", facts.terms.agreement_of_call[movement.call]))
+    return str(facts.terms.cell("agreements", "counterparty", movement.agreement))
 
 
 def movements_arrive_in_time(facts: Facts) -> Iterator[str]:
     """Arrival is not after the call's due, nor, of a holding, after the facility opens.
 
-    A holding arrives at max(as_of, ready_at) + settle_hours, proceeds at as_of + access_hours.
+    A holding arrives settle_hours after its movement starts, proceeds at as_of + access_hours. What may have been
+    recalled has a rule of its own.
     """
-    terms, due = facts.terms, facts.terms.column("calls", "due")
+    terms = facts.terms
     for movement in facts.movements:
-        if movement.call >= 0 and pd.isna(due[movement.call]):
-            continue
         if movement.facility >= 0 and movement.producer >= 0:
             continue  # that is a matter of order: see facilities_take_from_earlier_ones
-        deadline = due[movement.call] if movement.call >= 0 else terms.opens(movement.facility)
+        deadline = facts.deadline(movement)
+        if deadline is None or movement.holding in facts.recalled_into:
+            continue
         arrives = terms.arrives(movement.holding) if movement.holding >= 0 else terms.opens(movement.producer)
         if arrives > deadline:
             event = "the call is due" if movement.call >= 0 else "the facility opens"
@@ -173,7 +160,7 @@ def movements_outlive_their_use(facts: Facts) -> Iterator[str]:
         if movement.facility >= 0:
             until = terms.opening_day(movement.facility)
         else:
-            until = today if pd.isna(due[movement.call]) else due[movement.call]
+            until = today if movement.call < 0 or pd.isna(due[movement.call]) else due[movement.call]
         if maturity < until:
             yield f"{movement.name}: the asset matures {maturity.date()}, before {until.date()}."
 
@@ -182,7 +169,7 @@ def line_figures_agree(facts: Facts) -> Iterator[str]:
     """haircut = 1 - f unrounded; market value, collateral value and cost to the cent."""
     table = facts.result.allocation
     stated = {name: table[name].tolist() for name in ("haircut", "market_value", "collateral_value", "cost")}
-    for line in facts.lines:
+    for line in facts.deliveries:
         yield from haircut_agrees(line, stated["haircut"][line.row])
         for name in ("market_value", "collateral_value", "cost"):
             yield from to_the_cent(line.name, name, stated[name][line.row], getattr(line, name))
@@ -194,9 +181,9 @@ def haircut_agrees(movement: Movement, stated: float) -> Iterator[str]:
 
 
 def holdings_suffice(facts: Facts) -> Iterator[str]:
-    """What leaves a holding, to calls and facilities together, is at most its quantity."""
+    """What leaves a holding, to agreements and facilities together, is at most its quantity and what comes back."""
     for holding, used in sorted(facts.used_of_holding.items()):
-        quantity = facts.terms.held(holding)
+        quantity = facts.terms.held(holding) + facts.recalled_into.get(holding, NOTHING)
         if used > quantity:
             name = facts.terms.cell("holdings", "holding_id", holding)
             over = number(used - quantity)
@@ -255,21 +242,16 @@ def excess_is_below_one_lot(facts: Facts) -> Iterator[str]:
 
 
 def least_reduction(facts: Facts, line: Movement) -> Fraction | None:
-    """Collateral value of the smallest step down a line may take: a lot, else all of it; None if pinned."""
-    pinned, forbid = facts.pins.get(pair_name(facts, line), (NOTHING, True)) if line.holding >= 0 else (NOTHING, True)
-    if not forbid and pinned is not None:
+    """Collateral value of the smallest step down a line may take: a lot, else all of it; None if a pin holds it."""
+    pin = pin_of(facts, line)
+    if pin is not None and pin.quantity is not None:
         return None
     left = line.quantity - line.lot
-    least = facts.terms.minimum_line_value(facts.terms.agreement_of_call[line.call])
-    enough = left * facts.terms.unit_value(line.asset) >= least
+    least = facts.terms.minimum_line_value(line.agreement)
+    enough = left * facts.terms.unit_value(line.asset) >= least and (pin is None or left >= pin.at_least)
     if left > 0 and enough and left >= facts.terms.minimum_denomination(line.asset):
         return line.lot_value
-    return line.collateral_value if forbid else None
-
-
-def pair_name(facts: Facts, line: Movement) -> tuple[str, str]:
-    call = facts.terms.cell("calls", "call_id", line.call)
-    return str(call), str(facts.terms.cell("holdings", "holding_id", line.holding))
+    return line.collateral_value if pin is None else None
 
 
 def call_name(facts: Facts, call: int) -> str:

@@ -8,13 +8,15 @@ from fractions import Fraction
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Movement:
-    """A line of a call, or an input of a facility; positions in the book's tables, -1 for what it is not."""
+    """A line of a call, a replacement, or an input of a facility; positions in the book, -1 for what it is not."""
 
     name: str
     row: int
     """Its row in allocation (a line) or financing (an input)."""
     call: int
     """The call it is delivered to."""
+    agreement: int
+    """The agreement it is delivered to, for a call or in place of what is recalled."""
     facility: int
     """The facility that takes it."""
     holding: int
@@ -34,7 +36,7 @@ class Movement:
     market_value: Fraction
     collateral_value: Fraction
     cost: Fraction
-    """Its own; an input's share of what the facility costs is not in it."""
+    """Its own, with the movement; an input's share of what the facility costs is not in it."""
 
     @property
     def lot_value(self) -> Fraction:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from collateral_opt.result.checker.baskets import fixed_cap
 from collateral_opt.result.checker.figures import (
     CENT,
     NOTHING,
@@ -27,7 +28,6 @@ from collateral_opt.result.checker.figures import (
     positions,
     total,
 )
-from collateral_opt.result.checker.limits import fixed_cap
 from collateral_opt.result.checker.linear import Unsolved, greatest_sum
 from collateral_opt.result.checker.terms import Matches, Terms
 from eligibility_rules import CapMatch, LimitMatch
@@ -155,7 +155,8 @@ def left_at_home(facts: Facts) -> dict[int, Fraction]:
     today = pd.Timestamp(facts.book.settings.as_of.date())
     maturities = terms.column("assets", "maturity_date")
     for holding, asset in enumerate(assets):
-        remaining = terms.held(holding) - facts.used_of_holding.get(holding, NOTHING)
+        remaining = terms.held(holding) + facts.recalled_into.get(holding, NOTHING)
+        remaining -= facts.used_of_holding.get(holding, NOTHING)
         if remaining > 0 and not maturities[asset] < today:
             left[asset] += remaining
     return dict(sorted(left.items()))

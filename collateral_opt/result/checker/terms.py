@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 
 from collateral_opt.book import Book
-from collateral_opt.result.checker.figures import exact, positions, texts
+from collateral_opt.book.settlement import Movements
+from collateral_opt.result.checker.figures import exact, grouped, positions, texts
 from eligibility_rules import Context, LimitMatch, Match, match, match_limits, minor_unit
 
 
@@ -53,6 +54,15 @@ class Terms:
         return texts(self.book.calls["margin_type"])
 
     @cached_property
+    def calls_of_agreement(self) -> Mapping[int, tuple[int, ...]]:
+        return grouped(range(len(self.book.calls)), lambda call: self.agreement_of_call[call])
+
+    def posted_margin_type(self, agreement: int) -> str | None:
+        """The margin type of what is posted at an agreement, or replaces it: its calls' own, when they have one."""
+        kinds = {self.margin_types[call] for call in self.calls_of_agreement.get(agreement, ())}
+        return next(iter(kinds)) if len(kinds) == 1 else None
+
+    @cached_property
     def gives(self) -> list[int]:
         """By facility: the position of the asset it produces."""
         return positions(self.book.assets["asset_id"], self.book.facilities["gives"])
@@ -81,11 +91,20 @@ class Terms:
     def as_of(self) -> pd.Timestamp:
         return pd.Timestamp(self.book.settings.as_of).tz_convert("UTC")
 
+    @cached_property
+    def _movements(self) -> Movements:
+        return Movements(self.book)
+
     def arrives(self, holding: int) -> pd.Timestamp:
-        """When a holding can have been delivered: max(as_of, ready_at) + settle_hours."""
-        ready_at = self.cell("holdings", "ready_at", holding)
-        start = self.as_of if pd.isna(ready_at) else max(self.as_of, ready_at)
-        return start + pd.Timedelta(hours=float(self.cell("holdings", "settle_hours", holding)))
+        """When a holding can have been delivered: its start, after cut-off and holidays, and settle_hours."""
+        return self._movements.holding_start(holding) + self.settling(holding)
+
+    def settling(self, holding: int) -> pd.Timedelta:
+        return pd.Timedelta(hours=float(self.cell("holdings", "settle_hours", holding)))
+
+    def recall_starts(self, agreement: int, earliest: pd.Timestamp) -> pd.Timestamp:
+        """When a recall that may start from ``earliest`` on starts, after cut-off and holidays."""
+        return self._movements.recall_start(agreement, earliest)
 
     def opens(self, facility: int) -> pd.Timestamp:
         """When a facility's proceeds can be delivered, and by when what it takes must have arrived."""
@@ -136,6 +155,14 @@ class Terms:
         least = float(self.cell("assets", "min_denomination", asset))
         return Fraction(0) if math.isnan(least) else exact(least)
 
+    def least_quantity(self, asset: int, agreement: int) -> Fraction:
+        """The least whole lots that make a deliverable line of the asset at an agreement."""
+        lot, unit_value = self.lot(asset), self.unit_value(asset)
+        least = self.minimum_denomination(asset)
+        if unit_value > 0:
+            least = max(least, self.minimum_line_value(agreement) / unit_value)
+        return max(1, math.ceil(least / lot)) * lot
+
     def minimum_line_value(self, agreement: int) -> Fraction:
         """An agreement's ``min_line_value`` in the book's base currency."""
         return exact(self.cell("agreements", "min_line_value", agreement)) * self.rate(self.base_currency(agreement))
@@ -175,12 +202,18 @@ class Terms:
         }
 
     def holding_bps(self, holding: int, asset: int, place: tuple[str, str]) -> Fraction:
-        """Yearly basis points of letting a holding go to ``place``: the pair's own, else the holding's."""
-        holding_id = str(self.cell("holdings", "holding_id", holding))
-        bps = self.pair_costs.get(("holding", holding_id, *place))
+        """Yearly basis points of letting a holding go to ``place``: the pair's own, else the holding's.
+
+        Of no known holding (-1) the asset's own there, else nothing.
+        """
+        bps = None
+        if holding >= 0:
+            bps = self.pair_costs.get(("holding", str(self.cell("holdings", "holding_id", holding)), *place))
         if bps is None:
             bps = self.pair_costs.get(("asset", str(self.cell("assets", "asset_id", asset)), *place))
-        return exact(self.cell("holdings", "cost_bps", holding)) if bps is None else bps
+        if bps is None:
+            return exact(self.cell("holdings", "cost_bps", holding)) if holding >= 0 else Fraction(0)
+        return bps
 
     def cash_return_bps(self, asset: int, agreement: int) -> Fraction:
         """What cash earns at an agreement; nothing for anything else."""
@@ -195,6 +228,22 @@ class Terms:
         place = ("agreement", str(self.cell("agreements", "agreement_id", agreement)))
         own = self.holding_bps(holding, asset, place) if holding >= 0 else Fraction(0)
         return own - self.cash_return_bps(asset, agreement)
+
+    def keep_bps(self, row: int, holding: int, asset: int, agreement: int) -> Fraction:
+        """Yearly basis points of leaving a row of ``posted`` in place: its own, else as if delivered there."""
+        own = float(self.cell("posted", "cost_bps", row))
+        if math.isnan(own):
+            place = ("agreement", str(self.cell("agreements", "agreement_id", agreement)))
+            return self.holding_bps(holding, asset, place) - self.cash_return_bps(asset, agreement)
+        return exact(own) - self.cash_return_bps(asset, agreement)
+
+    def holding_move_cost(self, holding: int) -> Fraction:
+        """What one movement out of a holding costs."""
+        return exact(self._movements.holding_move_cost(holding))
+
+    def agreement_move_cost(self, agreement: int) -> Fraction:
+        """What one recall from an agreement costs."""
+        return exact(self._movements.agreement_move_cost(agreement))
 
     def cost(self, market_value: Fraction, bps: Fraction) -> Fraction:
         """What ``bps`` a year on ``market_value`` comes to over the horizon."""

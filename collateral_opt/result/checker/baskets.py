@@ -1,0 +1,224 @@
+"""What stands under concentration limits: all collateral at one place, and what each group of a limit holds of it.
+
+A place is an agreement or a facility that takes something. The limits of a reserve bind what is counted, which is
+no movement: see ``reserves``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from collateral_opt.result.checker.figures import CENT, NOTHING, exact, total
+from collateral_opt.result.checker.movements import Movement, Position, measured
+from eligibility_rules import CapMatch, LimitMatch
+
+if TYPE_CHECKING:
+    from collateral_opt.result.checker.facts import Facts
+    from collateral_opt.result.checker.terms import Terms
+
+
+@dataclass(frozen=True)
+class Basket:
+    """All collateral at one place, and one schedule in force there, whose limits bind all of it together."""
+
+    kind: str
+    """``agreement`` or ``facility``."""
+    identifier: str
+    schedule: str
+    currency: str
+    """The currency the schedule is read in."""
+    own: bool
+    governs: bool
+    """Whether anything may come or go in this run."""
+    movements: tuple[Movement, ...]
+    posted: tuple[Position, ...]
+    """What was there and stays."""
+    before: tuple[Position, ...]
+    """What was there."""
+    requirement: Fraction
+
+    @property
+    def items(self) -> Sequence[Movement | Position]:
+        """All collateral there after this run."""
+        return (*self.movements, *self.posted)
+
+    def total(self, measure: str) -> Fraction:
+        """All of it in ``measure``."""
+        return total(measured(item, measure) for item in self.items)
+
+
+@dataclass(frozen=True)
+class GroupUse:
+    """What one group of one limit holds, and the caps it must stay under (units or base currency)."""
+
+    basket: Basket
+    limit: str
+    group: str
+    posted: Fraction
+    delivered: Fraction
+    caps: tuple[Fraction, ...]
+    before: Fraction
+    """What of it was posted before the run."""
+    was_over: bool
+    """Whether that stood over a cap already."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.basket.kind} {self.basket.identifier}, limit {self.limit!r}, group {self.group!r}"
+
+    @property
+    def used(self) -> Fraction:
+        return self.posted + self.delivered
+
+    @property
+    def tightest(self) -> list[Fraction]:
+        """The caps with the least room (all that are within a cent of it)."""
+        return [cap for cap in self.caps if cap - min(self.caps) <= CENT]
+
+
+# --- what is where ---------------------------------------------------------------------
+
+
+def gather_baskets(facts: Facts) -> Iterator[Basket]:
+    """Every schedule in force at every agreement and facility, with what it governs."""
+    yield from agreement_baskets(facts)
+    terms = facts.terms
+    for facility, takes in enumerate(terms.takes):
+        if takes is not None:
+            inputs = facts.inputs_of_facility.get(facility, ())
+            yield Basket(
+                kind="facility",
+                identifier=str(terms.cell("facilities", "facility_id", facility)),
+                schedule=takes,
+                currency=terms.currency(terms.gives[facility]),
+                own=True,
+                governs=bool(inputs),
+                movements=inputs,
+                posted=(),
+                before=(),
+                requirement=terms.capacity(facility),
+            )
+
+
+def agreement_baskets(facts: Facts) -> Iterator[Basket]:
+    """An agreement under each schedule its calls are read in; under its own too where no call asks for all it needs."""
+    terms = facts.terms
+    for agreement in sorted(terms.calls_of_agreement.keys() | facts.postings_at.keys() | facts.accounts.keys()):
+        own = str(terms.cell("agreements", "schedule", agreement))
+        calls = terms.calls_of_agreement.get(agreement, ())
+        account = facts.accounts.get(agreement)
+        postings = [posting for posting in facts.postings_at.get(agreement, ()) if posting.counts]
+        before = tuple(posting.position(posting.quantity) for posting in postings)
+        asked = total(facts.required[call] for call in calls)
+        in_force = {terms.schedule_in_force[call] for call in calls}
+        for schedule in sorted(in_force | ({own} if account is not None or not calls else set())):
+            yield Basket(
+                kind="agreement",
+                identifier=str(terms.cell("agreements", "agreement_id", agreement)),
+                schedule=schedule,
+                currency=terms.base_currency(agreement),
+                own=schedule == own,
+                governs=bool(calls) or account is not None,
+                movements=facts.delivered_to.get(agreement, ()),
+                posted=tuple(posting.position(posting.kept) for posting in postings if posting.kept > 0),
+                before=before,
+                requirement=asked + total(p.collateral_value for p in before) if account is None
+                else account.requirement,
+            )  # fmt: skip
+
+
+def measure_groups(facts: Facts, basket: Basket) -> Iterator[GroupUse]:
+    """Usage and caps of every group of every limit that the basket uses."""
+    at_first = replace(basket, movements=(), posted=basket.before)
+    for limit in facts.matches.limits(basket.schedule, basket.currency):
+        delivered = use_by_group(facts, limit, basket.movements)
+        posted = use_by_group(facts, limit, basket.posted)
+        before = use_by_group(facts, limit, basket.before)
+        member = {int(limit.group[facts.asset_at[item.asset]]): item.asset for item in basket.items}
+        for group in sorted(delivered.keys() | posted.keys()):
+            caps = [cap_of(facts, basket, limit, cap, member[group]) for cap in limit.caps]
+            firsts = (cap_of(facts, at_first, limit, cap, member[group]) for cap in limit.caps)
+            yield GroupUse(
+                basket=basket,
+                limit=limit_name(basket, limit),
+                group=limit.groups[group],
+                posted=posted.get(group, NOTHING),
+                delivered=delivered.get(group, NOTHING),
+                caps=tuple(caps),
+                before=before.get(group, NOTHING),
+                was_over=group in before and any(before[group] > cap for cap in firsts),
+            )
+
+
+def use_by_group(facts: Facts, limit: LimitMatch, items: Iterable[Movement | Position]) -> Mapping[int, Fraction]:
+    """What counts in each group, in the measure of the limit."""
+    found: dict[int, Fraction] = defaultdict(Fraction)
+    for item in items:
+        at = facts.asset_at[item.asset]
+        if bool(limit.counts[at]):
+            found[int(limit.group[at])] += measured(item, limit.measure)
+    return found
+
+
+def limit_name(basket: Basket, limit: LimitMatch) -> str:
+    """The limit's label; with its schedule in front where a call's own schedule replaced the agreement's."""
+    return limit.label if basket.own else f"{basket.schedule}: {limit.label}"
+
+
+def cap_of(facts: Facts, basket: Basket, limit: LimitMatch, cap: CapMatch, asset: int) -> Fraction:
+    """A cap in the measure of its limit (units or base currency); an unknown figure caps at nothing."""
+    if cap.of == "posted":
+        return exact(cap.share or 0) * basket.total(limit.measure)
+    at = facts.asset_at[asset] if asset >= 0 else -1
+    return fixed_cap(facts.terms, limit, cap, basket.requirement, basket.currency, asset, at)
+
+
+def fixed_cap(
+    terms: Terms, limit: LimitMatch, cap: CapMatch, requirement: Fraction, currency: str, asset: int, at: int
+) -> Fraction:
+    """A cap that does not depend on what is there, for the group of ``asset``, which stands ``at`` in the match."""
+    share = Fraction(1) if cap.share is None else exact(cap.share)
+    if cap.of == "requirement":
+        return share * requirement
+    figure = stated_figure(cap, at)
+    if figure is None:
+        return NOTHING
+    in_units = limit.measure == "quantity"
+    if cap.of == "units":
+        return share * figure * (1 if in_units else terms.unit_value(asset))
+    if cap.of == "asset_money":
+        return share * (figure / terms.local_price(asset) if in_units else figure * terms.rate(terms.currency(asset)))
+    amount = share * figure * terms.rate(cap.currency or currency)
+    return amount / terms.unit_value(asset) if in_units else amount
+
+
+def stated_figure(cap: CapMatch, at: int) -> Fraction | None:
+    """The number a cap starts from: the asset's own where it has one each, else the schedule's amount."""
+    if cap.per_asset is not None:
+        figure = float(cap.per_asset[at])
+        return None if math.isnan(figure) else exact(figure)
+    return None if cap.amount is None else exact(cap.amount)
+
+
+def holds_others_in(facts: Facts, line: Movement, quantity: Fraction) -> bool:
+    """Whether a share of what is posted, met now, would break if ``quantity`` of ``line`` were not there."""
+    place = facts.terms.cell("agreements", "agreement_id", line.agreement)
+    for basket in facts.baskets:
+        if basket.kind != "agreement" or basket.identifier != place:
+            continue
+        for limit in facts.matches.limits(basket.schedule, basket.currency):
+            shares = [exact(cap.share or 0) for cap in limit.caps if cap.of == "posted"]
+            less = measured(line, limit.measure) * quantity / line.quantity
+            now = basket.total(limit.measure)
+            at = facts.asset_at[line.asset]
+            mine = int(limit.group[at]) if bool(limit.counts[at]) else -1
+            used = use_by_group(facts, limit, basket.items)
+            others = [value for group, value in used.items() if group != mine]
+            if any(share * (now - less) < value <= share * now for value in others for share in shares):
+                return True
+    return False

@@ -1,0 +1,1 @@
+"""Schedules as published, for any book to name."""
