@@ -279,8 +279,8 @@ def _all_findings(book: Book) -> tuple[Finding, ...]:
     whole = book.in_full
     if not len(whole.posted) and not len(whole.pins):
         return book.findings
-    from collateral_opt.network import build_network
     from collateral_opt.collisions import findings
+    from collateral_opt.network import build_network
 
     return (*book.findings, *findings(whole, build_network(whole)))
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from collateral_opt.book import Book
+from collateral_opt.collisions import require_possible_pins
 from collateral_opt.errors import InfeasibleError
 from collateral_opt.network import Network, build_network
 from collateral_opt.result import Result
@@ -15,7 +16,6 @@ from collateral_opt.result.answer import Answer
 from collateral_opt.result.assemble import assemble
 from collateral_opt.result.checker import require_valid
 from collateral_opt.result.summary import summarise
-from collateral_opt.collisions import require_possible_pins
 from collateral_opt.solve.executable import make_executable
 from collateral_opt.solve.passes import solve_flows
 from collateral_opt.solve.registry import solver_named
@@ -61,7 +61,7 @@ def _answers(network: Network, solver: Solver, mip_gap: float, limits: Limits, c
             with clock("solving"):
                 passes, flows = solve_flows(road, solver, limits)
             with clock("making whole lots"):
-                lots = make_executable(road, flows, solver, mip_gap, limits)
+                lots = make_executable(passes, flows, solver, mip_gap, limits)
             with clock("pricing"):
                 short_reserves, counted = count_reserves(road, lots, solver, limits)
                 found.append(Answer(road, passes, flows, lots, short_reserves, counted))

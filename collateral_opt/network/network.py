@@ -351,7 +351,7 @@ class LimitBlock:
 
 @dataclass(frozen=True)
 class Release:
-    """What may be recalled from an agreement early enough for the uses of ``recall``: no more than is made good by then.
+    """What may be recalled early enough for the uses of ``recall``: no more than is made good by then.
 
     ``replacement`` are the edges whose lines have settled by then, ``free`` what lies there beyond the requirement.
     """

@@ -1,4 +1,4 @@
-"""What is posted already, at each agreement: what it counts, what leaving it there costs, whether it may be recalled."""
+"""What is posted already: what it counts where it lies, what leaving it there costs, whether it may be recalled."""
 
 from __future__ import annotations
 

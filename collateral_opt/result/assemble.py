@@ -156,7 +156,7 @@ def _calls(answer: Answer) -> pd.DataFrame:
 
 def _agreements(answer: Answer) -> pd.DataFrame:
     """Of each agreement what it requires beside its calls, and what is there for that after the run."""
-    network, uses, ledger = answer.network, answer.network.uses, answer.ledger
+    uses, ledger = answer.network.uses, answer.ledger
     marginal = _marginal_costs(answer)
     rows: list[tuple[Any, ...]] = []
     for j in range(uses.calls, uses.demands):

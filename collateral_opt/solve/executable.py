@@ -8,8 +8,10 @@ lots within a call, and then an integer program over a small pool of edges impro
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +25,7 @@ from collateral_opt.solve.exchange import exchange_all
 from collateral_opt.solve.ledger import Ledger
 from collateral_opt.solve.passes import Flows, Passes
 from collateral_opt.solve.seam import Limits, Solver
+from collateral_opt.solve.sparse import flows_on_few_lines
 
 SMALL = 2_000
 """A network of at most so many edges is its own pool."""
@@ -34,6 +37,8 @@ TINY = 600
 """Up to so many edges an integer program looks for the exact optimum; beyond, only where a call is left short."""
 EFFORT = 60_000
 """Most nodes of the integer program times its edges: a count, not a time, so that every machine stops alike."""
+EFFORT_ON_LINES = 600_000
+"""The same where lines cost or count: there the integer program has more to find."""
 ROUNDS = 4
 """How often calls and facilities are filled in turn: what a facility could not be given is asked of others."""
 PATIENCE = 16
@@ -42,15 +47,17 @@ PLANS = 8
 """How many of the cheapest edges are tried as the main filling of a call."""
 
 
-def make_executable(network: Network, flows: Flows, solver: Solver, mip_gap: float, limits: Limits) -> Ledger:
+def make_executable(passes: Passes, flows: Flows, solver: Solver, mip_gap: float, limits: Limits) -> Ledger:
     """Whole lots near ``flows``; optimal to ``mip_gap`` where the integer program was needed and finished.
 
     What reserves count is set aside. Calls come first: where that leaves one shorter than it need be, nothing is.
     """
+    network = passes.network
+    targets = [flows.x, *(flows_on_few_lines(passes, flows) if len(network.switches) else ())]
     set_aside = _set_aside(network, flows)
-    ledger = _settled(network, flows, solver, mip_gap, limits, set_aside)
+    ledger = _settled(network, flows, targets, solver, mip_gap, limits, set_aside)
     if set_aside and _is_shorter(ledger, flows):
-        return _settled(network, flows, solver, mip_gap, limits, {})
+        return _settled(network, flows, targets, solver, mip_gap, limits, {})
     return ledger
 
 
@@ -65,32 +72,52 @@ def _set_aside(network: Network, flows: Flows) -> dict[int, Fraction]:
 def _settled(
     network: Network,
     flows: Flows,
+    targets: Sequence[Floats],
     solver: Solver,
     mip_gap: float,
     limits: Limits,
     set_aside: dict[int, Fraction],
 ) -> Ledger:
-    pool, prices = _pool(network, flows), _prices(network, flows)
-    ledger = _placed(network, flows, pool, prices, set_aside)
+    """The best of what ``targets`` come to in whole lots, improved by an integer program where that is worth it."""
+    prices = _prices(network, flows)
+    carries = np.any([x > 0 for x in targets], axis=0)
+    pool = _pool(network, flows, carries)
+    ledger = _best_placed(network, flows, targets, pool, prices, mip_gap, set_aside)
     short = np.flatnonzero(np.array([float(s) for s in ledger.shortfalls()]) > flows.short[: network.uses.demands])
     wider = np.union1d(pool, np.flatnonzero(np.isin(network.edges.use, short) & _whole_lines(network)))
     if len(wider) > len(pool):
         # The edges nearest to being used may be those that make no whole line: what is short asks all the others.
-        ledger = _placed(network, flows, wider, prices, set_aside)
+        ledger = _best_placed(network, flows, targets, wider, prices, mip_gap, set_aside)
     price = prices[ledger.edge]
-    if not _close_enough(ledger, flows, mip_gap):
-        refit(ledger, price)
     make_way(ledger, price)
-    is_tiny = len(ledger.edge) <= TINY or bool(len(network.switches))
+    counts_lines = bool(len(network.switches))
+    is_tiny = len(ledger.edge) <= TINY or counts_lines
     if (is_tiny and not _close_enough(ledger, flows, mip_gap)) or _leaves_short(ledger, flows):
-        nodes = EFFORT // (len(ledger.edge) + 1)
+        effort = EFFORT_ON_LINES if counts_lines else EFFORT
+        nodes = effort // (len(ledger.edge) + 1)
         polish(ledger, price, solver, replace(limits, mip_gap=mip_gap / 10, mip_nodes=nodes))
     return ledger
 
 
-def _placed(network: Network, flows: Flows, edge: Ints, prices: Floats, set_aside: dict[int, Fraction]) -> Ledger:
-    ledger = Ledger(network, edge, set_aside)
-    place(ledger, flows.x[edge], prices[edge])
+def _best_placed(
+    network: Network,
+    flows: Flows,
+    targets: Sequence[Floats],
+    edge: Ints,
+    prices: Floats,
+    mip_gap: float,
+    set_aside: dict[int, Fraction],
+) -> Ledger:
+    ledger, price = Ledger(network, edge, set_aside), prices[edge]
+    best: tuple[Any, tuple[int, ...]] | None = None
+    for x in targets:
+        place(ledger, x[edge], price)
+        if not _close_enough(ledger, flows, mip_gap):
+            refit(ledger, price)
+        if best is None or _standing(ledger) < best[0]:
+            best = _standing(ledger), ledger.snapshot()
+    assert best is not None
+    ledger.restore(best[1])
     return ledger
 
 
@@ -99,8 +126,8 @@ def _whole_lines(network: Network) -> Bools:
     return ~network.into_reserve & (network.held[network.edges.source] >= network.least_value * (1 - 1e-9))
 
 
-def _pool(network: Network, flows: Flows) -> Ints:
-    """The edges in use and, per call, those nearest to being used; of holdings with something left, as many again."""
+def _pool(network: Network, flows: Flows, carries: Bools) -> Ints:
+    """The edges that carry something and, per call, those nearest to that; of holdings with some left, as many again."""
     edges, sources = network.edges, network.sources
     leaving = ~network.into_reserve
     if np.count_nonzero(leaving) <= SMALL:
@@ -111,7 +138,7 @@ def _pool(network: Network, flows: Flows) -> Ints:
     per_cover = flows.reduced_cost / edges.factor
     near = [_nearest(edges.use, per_cover, np.flatnonzero(kind)) for kind in (whole, spare)]
     pinned = np.array(sorted(network.pinned), dtype=np.int64)
-    return np.unique(np.concatenate([*near, pinned, np.flatnonzero(leaving & (flows.x > 0))]))
+    return np.unique(np.concatenate([*near, pinned, np.flatnonzero(leaving & carries)]))
 
 
 def _nearest(use: Ints, price: Floats, among: Ints) -> Ints:
@@ -158,12 +185,11 @@ def place(ledger: Ledger, target: Floats, price: Floats) -> None:
 
     Filling comes first: rounding down makes the whole smaller, and with it what a share of the whole may be.
     """
-    largest_first = (
-        np.lexsort((np.arange(len(target)), -target)) if ledger.network.switches.budgets else range(len(target))
-    )
-    for k in map(int, largest_first):
+    ledger.restore((0,) * len(target))
+    has_budgets = bool(ledger.network.switches.budgets)
+    for k in np.lexsort((np.arange(len(target)), -target)).tolist() if has_budgets else range(len(target)):
         wanted = int(target[k] / float(ledger.lot_value[k]) + 1e-7)
-        ledger.add(k, max(wanted if wanted >= ledger.least[k] else 0, ledger.floor[k]) - ledger.lots[k])
+        ledger.add(k, max(wanted if wanted >= ledger.least[k] else 0, ledger.floor[k]))
         if ledger.overspent_budgets and not ledger.floor[k]:
             ledger.add(k, -ledger.lots[k])
     order = turns(ledger)
@@ -235,7 +261,7 @@ def fill(ledger: Ledger, j: int, price: Floats) -> None:
         open_edges = [k for k in by_price if ledger.addable(k, 1) > 0]
         if not open_edges:
             return
-        plans = [_plan(ledger, j, main, open_edges, price) for main in open_edges[:PLANS]]
+        plans = [_plan(ledger, j, main, open_edges, price) for main in _mains(ledger, j, open_edges)]
         _, main, count, closing = min(plans, key=lambda plan: plan[0])
         if count:
             ledger.add(main, count)
@@ -245,6 +271,15 @@ def fill(ledger: Ledger, j: int, price: Floats) -> None:
                 ledger.add(closing, last)
         elif not count:
             return
+
+
+def _mains(ledger: Ledger, j: int, by_price: list[int]) -> list[int]:
+    """The edges tried as the main filling of a call: the cheapest; where lines cost or count, others besides."""
+    if not len(ledger.network.switches):
+        return by_price[:PLANS]
+    on = [k for k in by_price if not ledger.opening_cost(k) and not ledger.is_new(k)]
+    large = sorted(by_price, key=lambda k: (-ledger.room(k) * ledger.value[k], k)) if ledger.lines_left(j) else []
+    return list(dict.fromkeys([*by_price[:PLANS], *on[:PLANS], *large[:PLANS]]))
 
 
 def _plan(
@@ -257,11 +292,14 @@ def _plan(
     if count > whole:
         count = 0
     rest = missing - count * ledger.value[main]
-    spent = count * ledger.value[main] * price[main]
+    spent = count * ledger.value[main] * price[main] + (ledger.opening_cost(main) * ledger.unit[j] if count else 0.0)
     if rest <= 0:
         return (spent, 0.0, main), main, count, None
     best: tuple[float, float, int] | None = None
+    is_last = ledger.lines_left(j) == 1 and count > 0 and ledger.is_new(main)
     for k in edges:
+        if is_last and k != main and ledger.is_new(k):
+            continue
         if k == main and count:
             # Its room shrinks by what the plan takes: one more lot must still fit.
             lots = -(-rest // ledger.value[k])
@@ -271,7 +309,8 @@ def _plan(
             fits = ledger.addable(k, lots) >= lots
         if fits:
             value = lots * ledger.value[k]
-            key = (spent + value * price[k], float(value - rest), k)
+            opening = ledger.opening_cost(k) * ledger.unit[j] if k != main or not count else 0.0
+            key = (spent + value * price[k] + opening, float(value - rest), k)
             best = min(best, key) if best is not None else key
     if best is None:
         # Nothing closes it in one step: the cheapest first, and the loop goes on.
@@ -337,7 +376,6 @@ def polish(ledger: Ledger, price: Floats, solver: Solver, limits: Limits) -> Non
     except SolverError:
         return
     found = np.clip(solution.x[: len(view.edge)], 0.0, None) * passes.scaling.column[: len(view.edge)]
-    ledger.restore((0,) * len(before))
     place(ledger, _snapped(found, view, program), price)
     refit(ledger, price)
     if _standing(ledger) >= rank_before:

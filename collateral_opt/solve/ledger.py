@@ -148,6 +148,16 @@ class Ledger:
         new = (s for s in self._switches_of[k] if not self._edges_on[s])
         return all(self._unspent[b] > 0 for s in new for b in self._budgets_of[s])
 
+    def opening_cost(self, k: int) -> float:
+        """What the line on edge ``k`` would cost for being there, as :meth:`weighed_cost` counts it."""
+        switches = self.network.switches
+        off = (s for s in self._switches_of[k] if not self._edges_on[s])
+        return sum(float(switches.fixed[s] + switches.worth[s]) for s in off)
+
+    def is_new(self, k: int) -> bool:
+        """Whether a line on edge ``k`` would take up some budget."""
+        return any(self._budgets_of[s] for s in self._switches_of[k] if not self._edges_on[s])
+
     def lines_left(self, j: int) -> int | None:
         """How many more assets call ``j`` may be given; None where nobody counts them."""
         names = (b for b, (name, _, _) in enumerate(self.network.switches.budgets) if name == self.network.uses.ids[j])

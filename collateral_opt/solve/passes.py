@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from collateral_opt.errors import InfeasibleError, SolverError
-from collateral_opt.model.formulation import formulate, shortfall_aim, tie_aim
+from collateral_opt.model.formulation import formulate, most_on, shortfall_aim, tie_aim
 from collateral_opt.model.program import Floats, Program, dual_bound, scale
 from collateral_opt.network.exact import FLOAT
 from collateral_opt.network.network import Network, View
@@ -164,6 +164,23 @@ class Passes:
                 self.cap_shortfalls(self.network.uses.lacking[: self.network.uses.asking])
                 self.least_shortfalls()
         return self.least_cost()
+
+    def tilted(self, slope: Floats) -> Floats:
+        """Flows [edges] of least cost where every edge costs ``slope`` more, and no line for being there."""
+        switches = self.network.switches
+        first = self._edges + self.network.uses.asking
+        cost = self.program.cost.copy()
+        cost[: self._edges] += slope
+        cost[first : first + len(switches)] = 0.0
+        aim = cost * self.scaling.column
+        self.session.change_costs(aim * (100.0 / (float(np.max(np.abs(aim), initial=0.0)) or 1.0)))
+        solution = self._run("few lines")
+        return np.asarray(np.clip(solution.x[: self._edges], 0.0, None) * self.scaling.column[: self._edges])
+
+    @property
+    def most_on(self) -> Floats:
+        """The most that the edges of each switch can carry together."""
+        return most_on(self.view, self.program.upper[: self._edges])
 
     def bound(self, solution: Solution) -> float:
         """What the duals of a cost pass prove, in base currency times yearly basis points."""

@@ -73,8 +73,7 @@ def open_account(facts: Facts, agreement: int) -> Account:
     postings = facts.postings_at.get(agreement, ())
     posted = total(posting.value(posting.quantity) for posting in postings)
     called = total(facts.required[call] for call in terms.calls_of_agreement.get(agreement, ()))
-    stated = float(terms.cell("agreements", "requirement", agreement))
-    requirement = posted + called if math.isnan(stated) else exact(stated) * rate
+    requirement = requirement_of(facts, agreement)
     uncalled = max(NOTHING, requirement - called)
     least_transfer = exact(terms.cell("agreements", "minimum_transfer", agreement)) * rate
     return Account(
@@ -88,3 +87,13 @@ def open_account(facts: Facts, agreement: int) -> Account:
         recalled=total(posting.value(posting.recalled) for posting in postings),
         delivered=total(line.collateral_value for line in facts.delivered_to.get(agreement, ()) if line.call < 0),
     )
+
+
+def requirement_of(facts: Facts, agreement: int) -> Fraction:
+    """All that an agreement needs: in scope ``reoptimise`` its own figure where known, else what is there and asked."""
+    terms = facts.terms
+    stated = float(terms.cell("agreements", "requirement", agreement))
+    if facts.book.settings.scope == "reoptimise" and not math.isnan(stated):
+        return exact(stated) * terms.rate(terms.base_currency(agreement))
+    posted = total(posting.value(posting.quantity) for posting in facts.postings_at.get(agreement, ()))
+    return posted + total(facts.required[call] for call in terms.calls_of_agreement.get(agreement, ()))

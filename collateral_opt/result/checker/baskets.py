@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from collateral_opt.result.checker.accounts import requirement_of
 from collateral_opt.result.checker.figures import CENT, NOTHING, exact, total
 from collateral_opt.result.checker.movements import Movement, Position, measured
 from eligibility_rules import CapMatch, LimitMatch
@@ -114,7 +115,6 @@ def agreement_baskets(facts: Facts) -> Iterator[Basket]:
         account = facts.accounts.get(agreement)
         postings = [posting for posting in facts.postings_at.get(agreement, ()) if posting.counts]
         before = tuple(posting.position(posting.quantity) for posting in postings)
-        asked = total(facts.required[call] for call in calls)
         in_force = {terms.schedule_in_force[call] for call in calls}
         for schedule in sorted(in_force | ({own} if account is not None or not calls else set())):
             yield Basket(
@@ -127,9 +127,8 @@ def agreement_baskets(facts: Facts) -> Iterator[Basket]:
                 movements=facts.delivered_to.get(agreement, ()),
                 posted=tuple(posting.position(posting.kept) for posting in postings if posting.kept > 0),
                 before=before,
-                requirement=asked + total(p.collateral_value for p in before) if account is None
-                else account.requirement,
-            )  # fmt: skip
+                requirement=requirement_of(facts, agreement),
+            )
 
 
 def measure_groups(facts: Facts, basket: Basket) -> Iterator[GroupUse]:

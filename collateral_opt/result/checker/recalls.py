@@ -71,10 +71,10 @@ def recalled_collateral_is_there_in_time(facts: Facts) -> Iterator[str]:
         fed[feed.line] += part
     for at, line in enumerate(lines):
         if fed[at] < FED:
-            missing = number(line.quantity * Fraction(1 - fed[at]).limit_denominator(10**6))
+            missing = float(f"{float(line.quantity) * (1 - fed[at]):.4g}")  # as far as SLACK lets it be known
             yield (
-                f"{line.name}: {missing} of {number(line.quantity)} is neither the holding's own in time nor recalled"
-                " in time from another agreement."
+                f"{line.name}: some {missing:,.12g} of {number(line.quantity)} is neither the holding's own in time nor"
+                " recalled in time from another agreement."
             )
 
 
