@@ -223,6 +223,8 @@ def with_recall() -> Network:
                 factor=[Fraction(9, 10)],
                 keep_bps=np.array([20.0]),
                 wait=np.array([0]),
+                line=np.array([0]),
+                odd=np.zeros(1),
             ),
         ),
         uses=Uses(

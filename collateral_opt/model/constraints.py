@@ -220,6 +220,33 @@ def release(view: View) -> Rows:
     )
 
 
+def whole_row(view: View) -> Rows:
+    """``x_odd / V_odd <= sum_(e out of p) x_e / V_p``: an odd lot comes home with all whole lots of its row.
+
+    ``V`` are the market values of all there is of either; ``x_odd`` is all of its own or nothing.
+    """
+    rows = view.network.odd_rows
+    sources = np.array(rows, dtype=np.int64).reshape(-1, 2)
+    row, column, coefficient = [], [], []
+    for side, sign in ((1, 1), (0, -1)):
+        available = view.available(sources[:, side])
+        at = {source: k for k, source in enumerate(sources[:, side].tolist())}
+        out = [k for k, source in enumerate(view.source.tolist()) if source in at] if at else []
+        row += [at[int(view.source[k])] for k in out]
+        column += out
+        coefficient += [sign / available[at[int(view.source[k])]] for k in out]
+    weights = np.empty(len(coefficient), dtype=object if view.arithmetic.is_exact else np.float64)
+    weights[:] = coefficient
+    return Rows(
+        labels=[("row", *_source_label(view, whole)) for whole, _ in rows],
+        row=np.array(row, dtype=np.int64),
+        column=np.array(column, dtype=np.int64),
+        coefficient=weights,
+        lower=np.full(len(rows), -np.inf),
+        upper=view.arithmetic.zeros(len(rows)),
+    )
+
+
 def switched(view: View, first_switch: int, most: Floats) -> Rows:
     """``sum_(e in line g) x_e <= most_g z_g``: a line that carries anything is there.
 

@@ -7,6 +7,7 @@ supply      sum_{e on which source i leaves} x_e              <=  A_i
 home        y_ir + sum_{e on which source i leaves} x_e       <=  A_i
 conversion  sum_{e out of facility k} x_e                     <=  sum_{e into k} f_e x_e
 release     sum_{e recalled by t} f_p x_e                     <=  free + sum_{replacements by t} f_e x_e
+whole row   x_odd / V_odd                                     <=  sum_{e out of its row} x_e / V_p
 limit       sum_{e in group} w_e x_e                          <=  cap, a constant or a share of what is posted
 switch      sum_{e in line g} x_e                             <=  u_g z_g,  for lines that cost or count as such
 budget      sum_{g} z_g                                       <=  most lines
@@ -27,6 +28,7 @@ from collateral_opt.model.constraints import (
     stays_home,
     supply,
     switched,
+    whole_row,
 )
 from collateral_opt.model.program import Floats, Program, stack
 from collateral_opt.network.exact import FLOAT
@@ -57,6 +59,7 @@ def formulate(network: Network, edge: Ints | None = None) -> Program:
                 stays_home(view),
                 conversion(view),
                 release(view),
+                whole_row(view),
                 *limits(view),
                 switched(view, first_switch, most_on(view, upper)),
                 budgets(view, first_switch),

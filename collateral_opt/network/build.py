@@ -58,8 +58,8 @@ def build_network(book: Book) -> Network:
 
 def _with_keep_costs(facts: Facts, keep_bps: Sequence[float]) -> Facts:
     """``facts`` in which what may be recalled knows what leaving it there costs."""
-    movable = [bps for bps, line in zip(keep_bps, facts.posted, strict=True) if not line.locked]
-    recallable = replace(facts.sources.recallable, keep_bps=np.array(movable, dtype=np.float64))
+    recallable = facts.sources.recallable
+    recallable = replace(recallable, keep_bps=np.array(keep_bps, dtype=np.float64)[recallable.line])
     return replace(facts, sources=replace(facts.sources, recallable=recallable))
 
 
@@ -121,6 +121,7 @@ class SourceReach:
         """What is recalled and could not be handed over there as part of a holding."""
         sources, agreement = self._facts.sources, self._facts.uses.agreement[use]
         nowhere = sources.is_posted & (sources.holding < 0)
+        nowhere[sources.first_posted :] |= sources.recallable.odd > 0
         back = sources.is_posted & (sources.lies_at == agreement)
         pinned = sources.is_posted & np.isin(sources.holding, self._pins.holdings(use))
         return np.asarray(nowhere | back | pinned)

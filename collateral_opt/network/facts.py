@@ -286,8 +286,9 @@ def _sources(
     # What is paid once weighs like a yearly rate over the days that a posting is expected to stay.
     once = book.settings.day_count / book.settings.horizon_days
     taker = {uses.ids[k]: k for k in uses.facilities}
-    movable = [line for line in posted if not line.locked] if book.settings.scope == "reoptimise" else []
-    recallable = _recallable(movable, agreements, holdings, book)
+    parts = _movable_parts(posted, assets) if book.settings.scope == "reoptimise" else []
+    movable = [posted[part.line] for part in parts]
+    recallable = _recallable(parts, posted, holdings)
     first_recall = [
         movements.recall_start(int(agreements.row[line.agreement]), pd.Timestamp(book.settings.as_of)).value
         for line in movable
@@ -311,7 +312,7 @@ def _sources(
             [
                 _figures(holdings["quantity"]),
                 np.array([float(c) for c in capacity]) / assets.unit_value[given],
-                np.array([float(line.quantity) for line in movable]),
+                np.array([float(part.quantity) for part in parts]),
             ]
         ),
         capacity=[*([None] * len(holdings)), *capacity, *([None] * len(movable))],
@@ -341,10 +342,28 @@ def _sources(
     )
 
 
-def _recallable(
-    movable: Sequence[PostedLine], agreements: Agreements, holdings: pd.DataFrame, book: Book
-) -> Recallable:
+@dataclass(frozen=True)
+class Part:
+    """Whole lots of a posted row, or what is more than those."""
+
+    line: int
+    quantity: Fraction
+    is_odd: bool
+
+
+def _movable_parts(posted: Sequence[PostedLine], assets: Assets) -> list[Part]:
+    """What may be recalled: of every row that is not locked its whole lots, and what is more than those."""
+    parts = []
+    for at, line in enumerate(posted):
+        odd = line.quantity % exact(assets.lot[line.asset])
+        whole = line.quantity - odd
+        parts += [Part(at, q, is_odd) for q, is_odd in ((whole, False), (odd, True)) if q and not line.locked]
+    return parts
+
+
+def _recallable(parts: Sequence[Part], posted: Sequence[PostedLine], holdings: pd.DataFrame) -> Recallable:
     """What may be recalled; what leaving each there costs is worked out with the costs of pairs."""
+    movable = [posted[part.line] for part in parts]
     at = {name: i for i, name in enumerate(holdings["holding_id"])}
     joins = np.array([-1 if line.holding_id is None else at[line.holding_id] for line in movable], dtype=np.int64)
     hours = np.array([line.recall_hours for line in movable])
@@ -356,6 +375,8 @@ def _recallable(
         factor=[line.factor or Fraction(0) for line in movable],
         keep_bps=np.zeros(len(movable)),
         wait=np.rint((hours + further) * NANOSECONDS_PER_HOUR).astype(np.int64),
+        line=np.array([part.line for part in parts], dtype=np.int64),
+        odd=np.array([float(part.quantity) if part.is_odd else 0.0 for part in parts]),
     )
 
 

@@ -19,7 +19,7 @@ def house_blocks(facts: Facts, edges: Edges) -> Iterator[LimitBlock]:
         return
     uses = facts.uses
     given = np.flatnonzero((uses.kind[edges.use] != Kind.RESERVE) & (uses.kind[edges.use] != Kind.HOME))
-    recalled = np.flatnonzero(facts.sources.is_posted[edges.source])
+    recalled = np.flatnonzero(facts.sources.counts_at[edges.source] >= 0)
     for limit in house_groups(facts.book, facts.asset_frame):
         arrives, leaves = _arriving(facts, edges, given, limit), _leaving(facts, edges, recalled, limit)
         edge = np.concatenate([given[arrives >= 0], recalled[leaves >= 0]])
@@ -40,14 +40,12 @@ def _arriving(facts: Facts, edges: Edges, given: Ints, limit: HouseGroups) -> In
 
 
 def _leaving(facts: Facts, edges: Edges, recalled: Ints, limit: HouseGroups) -> Ints:
-    """The group that each recall takes away from, -1 for none; what no longer counts takes nothing away."""
+    """The group that each recall takes away from, -1 for none."""
     sources = facts.sources
     source = edges.source[recalled]
     nowhere = np.full(len(source), -1, dtype=np.int64)
     agreement = facts.agreements.row[sources.lies_at[source]]
-    group = limit.group_of(sources.asset[source], nowhere, agreement, nowhere)
-    factors = np.array([float(f) for f in sources.recallable.factor])
-    return np.where(factors[source - sources.first_posted] > 0, group, -1)
+    return np.asarray(limit.group_of(sources.asset[source], nowhere, agreement, nowhere))
 
 
 def _holdings(facts: Facts) -> int:

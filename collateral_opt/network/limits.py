@@ -62,7 +62,7 @@ def _agreements(facts: Facts, edges: Edges) -> Iterator[Place]:
     agreements, uses = facts.agreements, facts.uses
     schedules = np.array(uses.schedule, dtype=object)
     lying = by_agreement(facts.posted)
-    leaving = facts.sources.lies_at[edges.source]
+    leaving = facts.sources.counts_at[edges.source]
     for agreement, (identifier, own) in enumerate(zip(agreements.ids, agreements.schedule, strict=True)):
         mine = np.flatnonzero(uses.agreement == agreement)
         posted = [line for line in lying.get(agreement, ()) if line.factor is not None]
@@ -140,10 +140,9 @@ def _blocks(facts: Facts, edges: Edges, place: Place, limit: LimitMatch) -> Iter
             posted_total=total,
             cap=rule,
             shut=_shut(facts, rule, limit.measure, lying, total),
-            recalled=facts.sources.lies_at[edges.source[place.scope[counted]]] == place.agreement
-            if place.agreement >= 0
-            else np.zeros(np.count_nonzero(counted), dtype=bool),
-            lies_at=place.agreement,
+            recalled=(place.agreement >= 0)
+            & (facts.sources.counts_at[edges.source[place.scope[counted]]] == place.agreement),
+            agreement=place.agreement,
         )
 
 

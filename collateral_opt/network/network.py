@@ -51,6 +51,8 @@ class Recallable:
     ``agreement`` is where each lies, ``joins`` the holding (a source) that it comes back into, -1 for none;
     ``factor`` its collateral factor where it lies (0 if it no longer counts); ``keep_bps`` what a year of leaving it
     there costs; ``wait`` nanoseconds from the settlement of its replacement until it can have arrived elsewhere.
+    ``line`` is the position of its row among all that is posted. What is more than whole lots of a row is a source of
+    its own, ``odd`` (in units, 0 for whole lots): it comes home together with the rest of its row or not at all.
     """
 
     agreement: Ints
@@ -58,12 +60,15 @@ class Recallable:
     factor: Sequence[Fraction]
     keep_bps: Floats
     wait: Ints
+    line: Ints
+    odd: Floats
 
     def __len__(self) -> int:
         return len(self.agreement)
 
 
-NOTHING_RECALLABLE = Recallable(np.zeros(0, np.int64), np.zeros(0, np.int64), (), np.zeros(0), np.zeros(0, np.int64))
+_NONE = np.zeros(0, dtype=np.int64)
+NOTHING_RECALLABLE = Recallable(_NONE, _NONE, (), np.zeros(0), _NONE, _NONE, np.zeros(0))
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,14 @@ class Sources:
         """The agreement that each source is recalled from, -1 for what is not posted."""
         where = np.full(len(self), -1, dtype=np.int64)
         where[self.first_posted :] = self.recallable.agreement
+        return where
+
+    @cached_property
+    def counts_at(self) -> Ints:
+        """The agreement at which each source counts until it is recalled, -1 for what is not posted or does not."""
+        counts = np.array([factor > 0 for factor in self.recallable.factor], dtype=bool)
+        where = np.full(len(self), -1, dtype=np.int64)
+        where[self.first_posted :] = np.where(counts, self.recallable.agreement, -1)
         return where
 
 
@@ -345,7 +358,7 @@ class LimitBlock:
     cap: Cap | GivenCap
     shut: Bools
     recalled: Bools
-    lies_at: int = -1
+    agreement: int = -1
     """The agreement that this is the place of; -1 for facilities, reserves and the house."""
 
 
@@ -416,9 +429,23 @@ class Network:
         return self.sources.asset[self.edges.source]
 
     @cached_property
+    def lot(self) -> Floats:
+        """Units of one lot on each edge."""
+        odd = np.zeros(len(self.sources))
+        odd[self.sources.first_posted :] = self.sources.recallable.odd
+        return np.where(odd > 0, odd, self.assets.lot[self.sources.asset])[self.edges.source]
+
+    @cached_property
     def lot_value(self) -> Floats:
         """Market value of one lot on each edge."""
-        return (self.assets.unit_value * self.assets.lot)[self.edge_asset]
+        return self.assets.unit_value[self.edge_asset] * self.lot
+
+    @cached_property
+    def odd_rows(self) -> Sequence[tuple[int, int]]:
+        """Sources of whole lots and of what is more than those, of one posted row each."""
+        recallable, first = self.sources.recallable, self.sources.first_posted
+        at = {(int(line), bool(odd)): first + k for k, (line, odd) in enumerate(zip(recallable.line, recallable.odd, strict=True))}
+        return [(at[line, False], at[line, True]) for line, is_odd in sorted(at) if is_odd and (line, False) in at]
 
     def roads(self) -> tuple[Network, ...]:
         """This network, and before it the one in which shares of what is posted may be cured by posting more.
@@ -441,8 +468,8 @@ class Network:
 
     def leaves(self, block: LimitBlock, edges: Ints) -> Bools:
         """Which of ``edges`` recall something from where ``block`` holds, rather than deliver to it."""
-        lies_at = self.sources.lies_at[self.edges.source[edges]]
-        return np.asarray((lies_at >= 0) & (lies_at == block.lies_at))
+        counts_at = self.sources.counts_at[self.edges.source[edges]]
+        return np.asarray((counts_at >= 0) & (counts_at == block.agreement))
 
     @cached_property
     def held(self) -> Floats:
@@ -457,7 +484,8 @@ class Network:
     @cached_property
     def least_value(self) -> Floats:
         """Market value of the smallest line that may be delivered on each edge: whole lots, and no less than asked."""
-        min_quantity = self.assets.min_quantity[self.edge_asset] / self.assets.lot[self.edge_asset]
+        is_recall = self.uses.kind[self.edges.use] == Kind.HOME
+        min_quantity = np.where(is_recall, 0.0, self.assets.min_quantity[self.edge_asset] / self.lot)
         min_line = np.array([float(m) for m in self.uses.min_line], dtype=np.float64)[self.edges.use] / self.lot_value
         return np.ceil(np.maximum(1.0, np.maximum(min_quantity, min_line)) * (1 - 1e-12)) * self.lot_value
 
@@ -478,7 +506,7 @@ class Network:
         cover: dict[int, Fraction] = {}
         for edge, (lots, _) in self.pinned.items():
             use, asset = int(self.edges.use[edge]), int(self.edge_asset[edge])
-            value = lots * exact(self.assets.lot[asset]) * self.assets.exact_unit_value(asset)
+            value = lots * exact(self.lot[edge]) * self.assets.exact_unit_value(asset)
             factor = self.edges.factors[self.edges.factor_code[edge]]
             cover[use] = cover.get(use, Fraction(0)) + value * factor
         return cover

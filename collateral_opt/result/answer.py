@@ -159,15 +159,12 @@ class Answer:
         for e, market_value in self._moved:
             source = int(network.edges.source[e])
             if sources.is_posted[source]:
-                recalled[source] += market_value
-                recall_cost[source] = self._fixed_cost("recall", e)
+                line_at = int(sources.recallable.line[source - sources.first_posted])
+                recalled[line_at] += market_value
+                recall_cost[line_at] = self._fixed_cost("recall", e)
         merged: dict[tuple[int, int, str], Stay] = {}
-        source = sources.first_posted
-        for line, bps in zip(network.posted, network.keep_bps, strict=True):
-            gone, cost = Fraction(0), Fraction(0)
-            if not line.locked:
-                gone, cost = recalled[source], recall_cost.get(source, Fraction(0))
-                source += 1
+        for at, (line, bps) in enumerate(zip(network.posted, network.keep_bps, strict=True)):
+            gone, cost = recalled[at], recall_cost.get(at, Fraction(0))
             unit_value = network.assets.exact_unit_value(line.asset)
             key = (line.agreement, line.asset, line.holding_id or "")
             before = merged.get(key)

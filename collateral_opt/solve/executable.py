@@ -8,7 +8,7 @@ lots within a call, and then an integer program over a small pool of edges impro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -24,21 +24,24 @@ from collateral_opt.network.network import Bools, Ints, Network, View
 from collateral_opt.solve.exchange import exchange_all
 from collateral_opt.solve.ledger import Ledger
 from collateral_opt.solve.passes import Flows, Passes
-from collateral_opt.solve.seam import Limits, Solver
+from collateral_opt.solve.seam import Limits, Solution, Solver
 from collateral_opt.solve.sparse import flows_on_few_lines
 
 SMALL = 2_000
 """A network of at most so many edges is its own pool."""
 POOL_PER_CALL = 25
 """Edges of least reduced cost that join the pool of a larger one, per call."""
-FINE = 1e-6
-"""A lot worth less than this share of its call is counted as continuous by the integer program."""
+FINE, COARSE = 1e-6, 1e-2
+"""A lot worth less than this share of its call is counted as continuous by the integer program: where it looks for the
+best lots, and where it decides which lines there are."""
 TINY = 600
 """Up to so many edges an integer program looks for the exact optimum; beyond, only where a call is left short."""
 EFFORT = 60_000
 """Most nodes of the integer program times its edges: a count, not a time, so that every machine stops alike."""
-EFFORT_ON_LINES = 600_000
-"""The same where lines cost or count: there the integer program has more to find."""
+REPEATS = 3
+"""How often that integer program is asked again around its own answer."""
+FOCUS = 240
+"""Most edges of the integer program that decides which lines there are, unless more are in use."""
 ROUNDS = 4
 """How often calls and facilities are filled in turn: what a facility could not be given is asked of others."""
 PATIENCE = 16
@@ -88,15 +91,47 @@ def _settled(
     if len(wider) > len(pool):
         # The edges nearest to being used may be those that make no whole line: what is short asks all the others.
         ledger = _best_placed(network, flows, targets, wider, prices, mip_gap, set_aside)
-    price = prices[ledger.edge]
-    make_way(ledger, price)
-    counts_lines = bool(len(network.switches))
-    is_tiny = len(ledger.edge) <= TINY or counts_lines
-    if (is_tiny and not _close_enough(ledger, flows, mip_gap)) or _leaves_short(ledger, flows):
-        effort = EFFORT_ON_LINES if counts_lines else EFFORT
-        nodes = effort // (len(ledger.edge) + 1)
-        polish(ledger, price, solver, replace(limits, mip_gap=mip_gap / 10, mip_nodes=nodes))
+    make_way(ledger, prices[ledger.edge])
+    if len(network.switches) and not _close_enough(ledger, flows, mip_gap):
+        for fine in (COARSE, FINE):
+            if _is_shorter(ledger, flows) and len(ledger.edge) <= SMALL:
+                # Any edge may be the one that helps.
+                polish(
+                    ledger, prices[ledger.edge], solver, _effort(ledger, limits, mip_gap), fine, Passes.least_shortfalls
+                )
+        # Few assets a call can mean that single lots decide who is covered; movements are a matter of which lines.
+        caps_assets = any(label[0] == "asset" for label in network.switches.labels)
+        for fine in (COARSE, *[FINE] * (REPEATS if caps_assets else 0)):
+            few = _focused(ledger, targets, prices)
+            before = _standing(few)
+            polish(few, prices[few.edge], solver, _effort(few, limits, mip_gap), fine)
+            _spread(few, ledger)
+            if fine == FINE and _standing(few) == before:
+                break
+    if _leaves_short(ledger, flows) or (len(ledger.edge) <= TINY and not _close_enough(ledger, flows, mip_gap)):
+        polish(ledger, prices[ledger.edge], solver, _effort(ledger, limits, mip_gap), FINE)
     return ledger
+
+
+def _effort(ledger: Ledger, limits: Limits, mip_gap: float) -> Limits:
+    return replace(limits, mip_gap=mip_gap / 10, mip_nodes=EFFORT // (len(ledger.edge) + 1))
+
+
+def _spread(few: Ledger, ledger: Ledger) -> None:
+    """Put the lots of ``few`` on the edges of ``ledger``, and nothing on the others."""
+    lots = dict(zip(few.edge.tolist(), few.lots, strict=True))
+    ledger.restore(tuple(lots.get(e, 0) for e in ledger.edge.tolist()))
+
+
+def _focused(ledger: Ledger, targets: Sequence[Floats], prices: Floats) -> Ledger:
+    """The same lots on a ledger of few edges: those that some target uses, and the cheapest of the others."""
+    edge = ledger.edge
+    used = np.any([x[edge] > 0 for x in targets], axis=0) | (np.array(ledger.lots) > 0) | (np.array(ledger.floor) > 0)
+    order = np.lexsort((edge, prices[edge], ~used))
+    kept = np.sort(order[: max(FOCUS, int(np.count_nonzero(used)))])
+    small = Ledger(ledger.network, edge[kept], ledger.set_aside)
+    small.restore(tuple(ledger.lots[k] for k in kept.tolist()))
+    return small
 
 
 def _best_placed(
@@ -127,7 +162,7 @@ def _whole_lines(network: Network) -> Bools:
 
 
 def _pool(network: Network, flows: Flows, carries: Bools) -> Ints:
-    """The edges that carry something and, per call, those nearest to that; of holdings with some left, as many again."""
+    """The edges that carry something and, per call, those nearest to it; of holdings with some left, as many again."""
     edges, sources = network.edges, network.sources
     leaving = ~network.into_reserve
     if np.count_nonzero(leaving) <= SMALL:
@@ -187,7 +222,8 @@ def place(ledger: Ledger, target: Floats, price: Floats) -> None:
     """
     ledger.restore((0,) * len(target))
     has_budgets = bool(ledger.network.switches.budgets)
-    for k in np.lexsort((np.arange(len(target)), -target)).tolist() if has_budgets else range(len(target)):
+    pinned = np.array(ledger.floor) > 0
+    for k in np.lexsort((-target, ~pinned)).tolist() if has_budgets else range(len(target)):
         wanted = int(target[k] / float(ledger.lot_value[k]) + 1e-7)
         ledger.add(k, max(wanted if wanted >= ledger.least[k] else 0, ledger.floor[k]))
         if ledger.overspent_budgets and not ledger.floor[k]:
@@ -363,16 +399,26 @@ def refit(ledger: Ledger, price: Floats) -> None:
         trim(ledger, j, price)
 
 
-def polish(ledger: Ledger, price: Floats, solver: Solver, limits: Limits) -> None:
-    """Improve the ledger by an integer program over its edges, started from what it holds; kept only if better."""
+def polish(
+    ledger: Ledger,
+    price: Floats,
+    solver: Solver,
+    limits: Limits,
+    fine: float,
+    aim: Callable[[Passes], Solution] = Passes.in_order,
+) -> None:
+    """Improve the ledger by an integer program over its edges, started from what it holds; kept only if better.
+
+    Lots worth less than the share ``fine`` of their use are counted as continuous. ``aim`` runs the passes.
+    """
     network, view = ledger.network, View(ledger.network, ledger.edge, FLOAT)
-    program = in_lots(network, view, formulate(network, ledger.edge))
+    program = in_lots(network, view, formulate(network, ledger.edge), fine)
     before, rank_before = ledger.snapshot(), _standing(ledger)
     try:
         passes = Passes(network, program, view, solver, limits)
         short = np.array([float(s) for s in ledger.shortfalls()])
         passes.start_from(ledger.market_values(), np.pad(short, (0, network.uses.asking - len(short))))
-        solution = passes.in_order()
+        solution = aim(passes)
     except SolverError:
         return
     found = np.clip(solution.x[: len(view.edge)], 0.0, None) * passes.scaling.column[: len(view.edge)]
@@ -387,7 +433,7 @@ def _standing(ledger: Ledger) -> tuple[tuple[Fraction, ...], Fraction, int]:
     return ledger.shortfalls_by_rank(), ledger.weighed_cost(), ledger.recalls()
 
 
-def in_lots(network: Network, view: View, program: Program) -> Program:
+def in_lots(network: Network, view: View, program: Program, fine: float = FINE) -> Program:
     """``program`` with coarse edges counted in whole lots, and covers that may overshoot by less than a lot.
 
     A lot worth more than its call counts as the call: one is enough either way, and the figures stay near one.
@@ -397,7 +443,7 @@ def in_lots(network: Network, view: View, program: Program) -> Program:
     into_call = view.use < uses.calls
     lot_cover = lot_value * network.edges.factor[view.edge]
     lot_cover = np.where(into_call, np.minimum(lot_cover, uses.size[view.use]), lot_cover)
-    coarse: Bools = lot_cover > FINE * uses.size[view.use]
+    coarse: Bools = lot_cover > fine * uses.size[view.use]
     overshoot = np.zeros(len(uses))
     np.maximum.at(overshoot, view.use, np.maximum(lot_cover, least * network.edges.factor[view.edge]))
     coefficient, row_upper = program.rows.coefficient.copy(), np.array(program.rows.upper, dtype=np.float64)

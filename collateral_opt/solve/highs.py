@@ -94,6 +94,7 @@ class HighsSession:
         self._rows = np.arange(program.n_rows, dtype=np.int32)
         # the compiled class: highspy.Highs adds a modelling layer, and locks shared by all instances
         self._highs = highspy._core._Highs()
+        self._start: Floats | None = None
         self._stop = threading.Event()
         for name, value in _OPTIONS.items():
             self._set(name, value)
@@ -129,14 +130,16 @@ class HighsSession:
     def start_from(self, x: Floats) -> None:
         """Give an integer program an answer to improve on; a linear one has its basis, and ignores this."""
         if self._is_mip:
-            figures = finite(x, self._n_columns, "starting values")
-            self._check("setSolution", self._highs.setSolution(self._n_columns, self._columns, figures))
+            self._start = finite(x, self._n_columns, "starting values")
 
     def solve(self, limits: Limits = Limits()) -> Solution:
         """Solve what is loaded now. Ctrl-C stops HiGHS first, and then does what it always does."""
         self._set("mip_rel_gap", limits.mip_gap)
         self._set("mip_max_nodes", 2**31 - 1 if limits.mip_nodes is None else limits.mip_nodes)
         self._set("time_limit", np.inf if limits.seconds is None else limits.seconds)
+        if self._start is not None:
+            # Given last: whatever is changed about a program makes HiGHS forget the answer it was to start from.
+            self._check("setSolution", self._highs.setSolution(self._n_columns, self._columns, self._start))
         with _ctrl_c_sets(self._stop):
             self._run_until_clear()
         return self._read()

@@ -6,6 +6,7 @@ that cover holds to the last fraction of a cent and no holding or limit is excee
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -13,10 +14,10 @@ from math import ceil, lcm
 
 import numpy as np
 
-from collateral_opt.model.constraints import limits, release, supply
+from collateral_opt.model.constraints import limits, release, supply, whole_row
 from collateral_opt.model.program import Floats, Rows
 from collateral_opt.network.exact import EXACT, exact
-from collateral_opt.network.network import Ints, Network, View
+from collateral_opt.network.network import Ints, Kind, Network, View
 
 
 class Ledger:
@@ -31,9 +32,11 @@ class Ledger:
     def __init__(self, network: Network, edge: Ints, set_aside: Mapping[int, Fraction]) -> None:
         self.network = network
         self.edge = edge
+        self.set_aside = set_aside
         view = View(network, edge, EXACT)
         asset = network.edge_asset[edge]
-        lot = EXACT.array(network.assets.lot[asset])
+        lot = EXACT.array(network.lot[edge])
+        comes_home = network.uses.kind[view.use] == Kind.HOME
         self.lot_value: list[Fraction] = list(view.unit_value * lot)
         self.use: list[int] = view.use.tolist()
         self.source: list[int] = view.source.tolist()
@@ -41,8 +44,10 @@ class Ledger:
         self.cost_bps = network.edges.cost_bps[edge]
         self.lots = [0] * len(edge)
         self.least: list[int] = [
-            max(1, ceil(exact(q) / size), ceil(network.uses.min_line[j] / value))
-            for q, size, value, j in zip(network.assets.min_quantity[asset], lot, self.lot_value, self.use, strict=True)
+            1 if home else max(1, ceil(exact(q) / size), ceil(network.uses.min_line[j] / value))
+            for q, size, value, j, home in zip(
+                network.assets.min_quantity[asset], lot, self.lot_value, self.use, comes_home.tolist(), strict=True
+            )
         ]
         pins = [network.pinned.get(e, (0, None)) for e in edge.tolist()]
         self.floor = [least for least, _ in pins]
@@ -51,7 +56,7 @@ class Ledger:
         self._rows_of: list[list[tuple[int, int]]] = [[] for _ in edge]
         self._takers_of: list[list[tuple[int, int]]] = []
         self._add(self._after(supply(view), view, set_aside))
-        for rows in (*limits(view), release(view)):
+        for rows in (*limits(view), release(view), whole_row(view)):
             self._add(rows)
         self._taken = [0] * len(self.slack)
         self._scale_cover(view)
@@ -145,8 +150,9 @@ class Ledger:
         """Whether the budgets leave room for a line on edge ``k``."""
         if self.lots[k]:
             return True
-        new = (s for s in self._switches_of[k] if not self._edges_on[s])
-        return all(self._unspent[b] > 0 for s in new for b in self._budgets_of[s])
+        # One edge can be two moves at once: a recall, and the line it is part of.
+        needed = Counter(b for s in self._switches_of[k] if not self._edges_on[s] for b in self._budgets_of[s])
+        return all(self._unspent[b] >= count for b, count in needed.items())
 
     def opening_cost(self, k: int) -> float:
         """What the line on edge ``k`` would cost for being there, as :meth:`weighed_cost` counts it."""

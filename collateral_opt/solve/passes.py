@@ -23,6 +23,8 @@ from collateral_opt.solve.seam import Limits, Session, Solution, Solver, Status
 
 COVERED = 1e-9
 """A call is covered by the linear program when less than this share of it is missing."""
+ROOM = 1e-6
+"""The same for an integer program, whose solver tells less apart."""
 PENALTY = 1e4
 """What an uncovered call costs in the first pass, where the dearest edge used in full costs 100."""
 NOISE = 1e-6
@@ -98,8 +100,11 @@ class Passes:
         self.session.change_costs(penalty)
         return self._run("cover")
 
-    def least_shortfalls(self) -> None:
-        """Minimise the shortfall of each priority in turn, and promise what was reached to the passes after it."""
+    def least_shortfalls(self) -> Solution:
+        """Minimise the shortfall of each priority in turn, and promise what was reached to the passes after it.
+
+        Returns the last one's answer.
+        """
         first_row = self.network.uses.asking
         for rank in range(self.network.uses.ranks):
             aim = self._aim(shortfall_aim(self.view, rank))
@@ -107,8 +112,12 @@ class Passes:
             self.session.change_costs(aim / size)
             solution = self._run(f"shortfall of priority rank {rank + 1}")
             self.reached[rank] = float(aim @ np.maximum(solution.x, 0.0))
-            self._row_upper[first_row + rank] = self.reached[rank] / self.scaling.row[first_row + rank] + COVERED
+            room = COVERED if self.program.integer is None else ROOM
+            self._row_upper[first_row + rank] = self.reached[rank] / self.scaling.row[first_row + rank] + room
             self.session.change_row_bounds(self._row_lower, self._row_upper)
+            if self.program.integer is not None:
+                self.session.start_from(solution.x)
+        return solution
 
     def cap_shortfalls(self, short: Floats) -> None:
         """Let no call or reserve be shorter than ``short`` [calls, then reserves; base currency]."""
@@ -151,7 +160,9 @@ class Passes:
         """All aims but the last: the solution of the cost pass."""
         covering = self.cover_everything()
         if np.any(covering.x[self._shorts] > COVERED):
-            self.least_shortfalls()
+            shortest = self.least_shortfalls()
+            if self.program.integer is not None:
+                return self._cheaper_than(shortest)
         elif self.program.integer is not None:
             return covering
         else:
@@ -181,6 +192,13 @@ class Passes:
     def most_on(self) -> Floats:
         """The most that the edges of each switch can carry together."""
         return most_on(self.view, self.program.upper[: self._edges])
+
+    def _cheaper_than(self, shortest: Solution) -> Solution:
+        """The cost pass, or ``shortest`` where a limit strikes before it has an answer."""
+        try:
+            return self.least_cost()
+        except SolverError:
+            return shortest
 
     def bound(self, solution: Solution) -> float:
         """What the duals of a cost pass prove, in base currency times yearly basis points."""

@@ -46,7 +46,7 @@ def flows_on_few_lines(passes: Passes, flows: Flows) -> Iterator[Floats]:
         for budget, (_, members, _) in enumerate(switches.budgets):
             charge[members] += price[budget]
         slope = np.where(on, charge / np.maximum(carried, CARRIES * most), np.maximum(slope, charge / most))
-        tilt = np.bincount(column, weights=slope[switch], minlength=len(x))
+        tilt: Floats = np.bincount(column, weights=slope[switch], minlength=len(x)).astype(np.float64)
         try:
             x = passes.tilted(tilt)
         except SolverError:

@@ -222,6 +222,8 @@ def test_a_holding_that_is_late_itself_may_hand_on_what_was_recalled_in_time() -
     # All 50,000 may come from G1: 45,000 are replaced by 09:00. What H-BUND has itself is there at 17:00.
     late: dict[str, Row] = {"H-BUND": {"ready_at": "2026-03-02T13:00:00+00:00"}}
     assert check(book(holdings=late), answer()) == ()
+    slow = book(holdings=late, posted={0: {"recall_hours": 9}})
+    assert_only(slow, answer(), f"C1, holding H-BUND: some 50,000 of 50,000 {LATE}", 1)
     line = (*C1_LINE[:6], 51_000.0, 51_000.0, 0.1, 45_900.0, 5.1)
     what = answer(with_lines({AT_C1: line}), calls=(("C1", 45_900.0, 45_900.0, 0.0, 0.0),))
     assert_only(book(holdings=late, calls={"C1": {"amount": 45_900}}), what, f"some 1,000 of 51,000 {LATE}", 1)

@@ -17,8 +17,8 @@ from tests.networks import limit, network
 
 
 def executable(net, mip_gap=1e-4) -> Ledger:
-    _, flows = solve_flows(net, HighsSolver())
-    return make_executable(net, flows, HighsSolver(), mip_gap, Limits())
+    passes, flows = solve_flows(net, HighsSolver())
+    return make_executable(passes, flows, HighsSolver(), mip_gap, Limits())
 
 
 def test_a_lot_is_rounded_up_where_only_that_covers():

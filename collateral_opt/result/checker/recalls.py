@@ -62,7 +62,7 @@ def recalled_collateral_is_there_in_time(facts: Facts) -> Iterator[str]:
     feeds = list(possible_feeds(facts, lines))
     rows = [*supply_rows(facts, lines, feeds), *departure_rows(facts, lines, feeds)]
     try:
-        parts = greatest([1.0] * len(feeds), rows, ())[1]
+        parts = greatest([1.0] * len(feeds), rows, ())[1] if feeds else []
     except Unsolved as problem:
         yield f"recalls: whether they are in time could not be verified: {problem}."
         return
@@ -138,12 +138,13 @@ def supply_rows(facts: Facts, lines: Sequence[Movement], feeds: Sequence[Feed]) 
 
 def departure_rows(facts: Facts, lines: Sequence[Movement], feeds: Sequence[Feed]) -> Iterator[Row]:
     """By each time, no more value was recalled for uses with a deadline than was spare or had been replaced."""
-    timed: dict[int, list[tuple[pd.Timestamp, int, Fraction]]] = defaultdict(list)
+    timed: dict[int, list[tuple[pd.Timestamp, int, float]]] = defaultdict(list)
     for column, feed in enumerate(feeds):
-        if feed.origin is not None and feed.started is not None and feed.origin.posting.factor > 0:
-            posting = feed.origin.posting
-            value = posting.value(lines[feed.line].quantity)
-            timed[posting.agreement].append((feed.started, column, value))
+        if feed.origin is None or feed.started is None:
+            continue
+        value = float(feed.origin.posting.value(lines[feed.line].quantity))
+        if value > 0:
+            timed[feed.origin.posting.agreement].append((feed.started, column, value))
     position = {line.row: at for at, line in enumerate(lines) if line.facility < 0}
     own = {feed.line: column for column, feed in enumerate(feeds) if feed.origin is None}
     for agreement, departures in timed.items():
@@ -156,7 +157,7 @@ def departure_rows(facts: Facts, lines: Sequence[Movement], feeds: Sequence[Feed
             there = [line for when, line in settled if when <= by + MOMENT]
             apart = [line for line in there if line.row in position]
             weights += [
-                (own[position[line.row]], -line.collateral_value) for line in apart if position[line.row] in own
+                (own[position[line.row]], -float(line.collateral_value)) for line in apart if position[line.row] in own
             ]
             others = total(line.collateral_value for line in there if line.row not in position)
             yield scaled(weights, account.spare + others)
@@ -169,9 +170,9 @@ def replaced_at(facts: Facts, line: Movement) -> pd.Timestamp:
     return terms.recall_starts(line.agreement, settled)
 
 
-def scaled(weights: Iterable[tuple[int, Fraction]], most: Fraction) -> Row:
+def scaled(weights: Iterable[tuple[int, Fraction | float]], most: Fraction) -> Row:
     """A row with a coefficient of 1 for its largest, and a little more room than there is."""
-    pairs = list(weights)
+    pairs = [(column, float(weight)) for column, weight in weights]
     size = max(abs(weight) for _, weight in pairs)
-    room = min(float(most / size), len(pairs) + 1.0)
-    return [c for c, _ in pairs], [float(weight / size) for _, weight in pairs], room + SLACK * max(1.0, room)
+    room = min(float(most) / size, len(pairs) + 1.0)
+    return [column for column, _ in pairs], [weight / size for _, weight in pairs], room + SLACK * max(1.0, room)
