@@ -182,19 +182,22 @@ def promised(view: View, most: Floats) -> Rows:
     )
 
 
-def least_line(view: View, opens: Ints, first_switch: int, least: Floats, most: Floats) -> Rows:
-    """``least_e z_e <= x_e <= most_e z_e``: a line is nothing, or at least its least quantity.
+def least_line(view: View, column: Ints, line: Ints, first_switch: int, least: Floats, most: Floats) -> Rows:
+    """``least_l z_l <= sum_(e in line l) x_e <= most_l z_l``: a line is nothing, or at least its least quantity.
 
-    ``z_e`` is a switch of 0 or 1, one for each edge of ``opens``, from column ``first_switch`` on.
+    ``column`` are the edges of the lines, ``line`` the line of each (0, 1, ...); ``z_l`` is a switch of 0 or 1, one
+    for each line, from column ``first_switch`` on.
     """
-    count = len(opens)
+    count = len(least)
     switch = first_switch + np.arange(count)
-    names = [(view.network.uses.ids[view.use[e]], view.network.sources.ids[view.source[e]]) for e in opens.tolist()]
+    _, first = np.unique(line, return_index=True)
+    uses, sources = view.network.uses.ids, view.network.sources.ids
+    names = [(uses[view.use[e]], sources[view.source[e]]) for e in column[first].tolist()]
     return Rows(
         labels=[("least", *name) for name in names] + [("most", *name) for name in names],
-        row=np.concatenate([np.arange(2 * count), np.arange(2 * count)]),
-        column=np.concatenate([opens, opens, switch, switch]),
-        coefficient=np.concatenate([np.ones(2 * count), -least, -most]),
+        row=np.concatenate([line, count + line, np.arange(2 * count)]),
+        column=np.concatenate([column, column, switch, switch]),
+        coefficient=np.concatenate([np.ones(2 * len(column)), -least, -most]),
         lower=np.concatenate([np.zeros(count), np.full(count, -np.inf)]),
         upper=np.concatenate([np.full(count, np.inf), np.zeros(count)]),
     )

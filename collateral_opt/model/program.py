@@ -6,13 +6,14 @@ Always a minimisation. A row's dual is the change of the optimum for one more un
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+_NOTHING = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Program:
     """Minimise ``cost @ x`` over ``rows`` and ``lower <= x <= upper``.
 
     ``unit`` is the size in which each column is thought of (above 0); ``integer`` marks the columns that are whole
-    multiples of theirs. ``opens`` are the columns that a switch at the end, in the same order, opens or shuts.
+    multiples of theirs. ``opens`` are columns, and which of the switches at the end opens each.
     ``column_labels`` are tuples of identifiers as in :class:`Rows`.
     """
 
@@ -63,7 +64,7 @@ class Program:
     rows: Rows
     unit: Floats
     integer: NDArray[np.bool_] | None = None
-    opens: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    opens: tuple[Ints, Ints] = (_NOTHING, _NOTHING)
 
     @property
     def n_columns(self) -> int:

@@ -429,6 +429,15 @@ class Network:
         return self.sources.asset[self.edges.source]
 
     @cached_property
+    def line(self) -> Ints:
+        """The line that each edge is part of: what a use takes of one holding, at home or recalled, or one facility."""
+        sources, uses = self.sources, self.uses
+        leaves_from = np.where(sources.holding >= 0, sources.holding, np.arange(len(sources)))
+        line = self.edges.use * len(sources) + leaves_from[self.edges.source]
+        recalls = uses.kind[self.edges.use] == Kind.HOME
+        return np.where(recalls, len(uses) * len(sources) + np.arange(len(line)), line)
+
+    @cached_property
     def lot(self) -> Floats:
         """Units of one lot on each edge."""
         odd = np.zeros(len(self.sources))

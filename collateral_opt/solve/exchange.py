@@ -70,7 +70,7 @@ def _savings(ledger: Ledger, j: int, edges: list[int], lines: Ints, lots: Floats
     value = np.array([ledger.value[k] / ledger.unit[j] for k in edges])
     cost = np.array([float(ledger.lot_value[k]) for k in edges]) * ledger.cost_bps[edges]
     room = np.array([ledger.room(k) for k in edges], dtype=np.float64)
-    least = np.array([ledger.least[k] for k in edges], dtype=np.float64)
+    least = np.array([ledger.least[k] - (ledger.line_lots(k) - ledger.lots[k]) for k in edges], dtype=np.float64)
     excess = -ledger.missing[j] / ledger.unit[j]
     few = np.arange(1.0, FEW + 1)[:, None, None]
     v_a, v_b = value[lines][None, :, None], value[None, None, :]
@@ -90,13 +90,18 @@ def _savings(ledger: Ledger, j: int, edges: list[int], lines: Ints, lots: Floats
 
 
 def _exchanged(ledger: Ledger, j: int, a: int, gone: int, b: int, come: int) -> bool:
-    """Make the exchange if every row and the call's cover hold exactly; otherwise leave all as it was."""
+    """Make the exchange if every row and the call's cover hold exactly; otherwise leave all as it was.
+
+    Where lines cost something for being there, one that is opened must be worth that too.
+    """
     if ledger.removable(a, gone) != gone:
         return False
+    counts_lines = bool(len(ledger.network.switches))
+    before = ledger.weighed_cost() if counts_lines else None
     ledger.add(a, -gone)
     if come == 0 or ledger.addable(b, come) == come:
         ledger.add(b, come)
-        if ledger.missing[j] <= 0:
+        if ledger.missing[j] <= 0 and (before is None or ledger.weighed_cost() < before):
             return True
         ledger.add(b, -come)
     ledger.add(a, gone)

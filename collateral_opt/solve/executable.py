@@ -8,6 +8,7 @@ lots within a call, and then an integer program over a small pool of edges impro
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -223,9 +224,12 @@ def place(ledger: Ledger, target: Floats, price: Floats) -> None:
     ledger.restore((0,) * len(target))
     has_budgets = bool(ledger.network.switches.budgets)
     pinned = np.array(ledger.floor) > 0
+    wanted = [int(x / float(value) + 1e-7) for x, value in zip(target.tolist(), ledger.lot_value, strict=True)]
+    whole: dict[int, int] = defaultdict(int)
+    for line, lots in zip(ledger.line, wanted, strict=True):
+        whole[line] += lots
     for k in np.lexsort((-target, ~pinned)).tolist() if has_budgets else range(len(target)):
-        wanted = int(target[k] / float(ledger.lot_value[k]) + 1e-7)
-        ledger.add(k, max(wanted if wanted >= ledger.least[k] else 0, ledger.floor[k]))
+        ledger.add(k, max(wanted[k] if whole[ledger.line[k]] >= ledger.least[k] else 0, ledger.floor[k]))
         if ledger.overspent_budgets and not ledger.floor[k]:
             ledger.add(k, -ledger.lots[k])
     order = turns(ledger)
@@ -341,7 +345,7 @@ def _plan(
             lots = -(-rest // ledger.value[k])
             fits = ledger.addable(k, count + lots) >= count + lots
         else:
-            lots = max(-(-rest // ledger.value[k]), ledger.least[k] - ledger.lots[k])
+            lots = max(-(-rest // ledger.value[k]), ledger.least[k] - ledger.line_lots(k))
             fits = ledger.addable(k, lots) >= lots
         if fits:
             value = lots * ledger.value[k]
@@ -456,23 +460,34 @@ def in_lots(network: Network, view: View, program: Program, fine: float = FINE) 
     most = np.minimum(np.maximum(upper[:edges], least), network.held[view.source])
     upper[:edges] = np.where(coarse, np.floor(most / lot_value + 1e-9) * lot_value, most)
     unit[:edges] = np.where(coarse, lot_value, unit[:edges])
-    opens = np.flatnonzero(least > lot_value * (1 + 1e-9))
-    switches = least_line(view, opens, program.n_columns, least[opens], upper[opens])
+    opens, line = _lines_with_a_least(network.line[view.edge], least > lot_value * (1 + 1e-9))
+    count = int(line.max(initial=-1)) + 1
+    of_line = np.zeros(count)
+    np.maximum.at(of_line, line, least[opens])
+    carried = np.bincount(line, weights=upper[opens], minlength=count)
+    switches = least_line(view, opens, line, program.n_columns, of_line, carried)
     between = np.zeros(uses.asking, dtype=bool)
     return replace(
         program,
         column_labels=[
             *program.column_labels,
-            *(("open", *program.column_labels[e][1:]) for e in opens.tolist()),
+            *(("open", *label[1:]) for label in switches.labels[:count]),
         ],
-        lower=np.pad(program.lower, (0, len(opens))),
-        upper=np.pad(upper, (0, len(opens)), constant_values=1.0),
-        cost=np.pad(program.cost, (0, len(opens))),
+        lower=np.pad(program.lower, (0, count)),
+        upper=np.pad(upper, (0, count), constant_values=1.0),
+        cost=np.pad(program.cost, (0, count)),
         rows=stack([replace(program.rows, coefficient=coefficient, upper=row_upper), switches]),
-        unit=np.pad(unit, (0, len(opens)), constant_values=1.0),
-        integer=np.concatenate([coarse, between, np.ones(len(network.switches) + len(opens), dtype=bool)]),
-        opens=opens,
+        unit=np.pad(unit, (0, count), constant_values=1.0),
+        integer=np.concatenate([coarse, between, np.ones(len(network.switches) + count, dtype=bool)]),
+        opens=(opens, line),
     )
+
+
+def _lines_with_a_least(line: Ints, has_least: Bools) -> tuple[Ints, Ints]:
+    """The columns of lines that may not be of any size, and which of these lines (0, 1, ...) each is part of."""
+    columns = np.flatnonzero(np.isin(line, line[has_least]))
+    _, at = np.unique(line[columns], return_inverse=True)
+    return columns, at.astype(np.int64)
 
 
 def _snapped(found: Floats, view: View, program: Program) -> Floats:

@@ -41,6 +41,8 @@ class Ledger:
         self.use: list[int] = view.use.tolist()
         self.source: list[int] = view.source.tolist()
         self.funded_by: list[int] = network.sources.funded_by[view.source].tolist()
+        self.line: list[int] = network.line[edge].tolist()
+        self._line_lots: dict[int, int] = dict.fromkeys(self.line, 0)
         self.cost_bps = network.edges.cost_bps[edge]
         self.lots = [0] * len(edge)
         self.least: list[int] = [
@@ -171,7 +173,7 @@ class Ledger:
 
     def addable(self, k: int, wanted: int) -> int:
         """The most lots up to ``wanted`` that may be added, a new line starting at its least quantity."""
-        least = self.least[k] - self.lots[k]
+        least = self.least[k] - self.line_lots(k)
         room = self.room(k)
         wanted = max(wanted, least)
         return min(wanted, room) if room >= least and self._may_open(k) else 0
@@ -180,21 +182,30 @@ class Ledger:
         """The most lots up to ``wanted`` that may go: what is left is nothing, or at least the least quantity."""
         held_by = ((r, a) for r, a in self._rows_of[k] if a < 0 and self._taken[r])
         free = min((self.slack[r] // -a for r, a in held_by), default=self.lots[k])
-        most = min(wanted, self.lots[k] - self.floor[k], max(0, free))
-        if self.lots[k] - most >= self.least[k] or most == self.lots[k]:
-            return max(0, most)
-        return max(0, self.lots[k] - self.least[k])
+        most = max(0, min(wanted, self.lots[k] - self.floor[k], max(0, free)))
+        line = self.line_lots(k)
+        if line - most >= self.least[k] or most == line:
+            return most
+        return max(0, min(most, line - self.least[k]))
 
     def take_back(self, k: int, count: int) -> int:
         """Take ``count`` lots off edge ``k``, the whole line where too little would be left; never what is pinned.
 
         Returns what went.
         """
-        left = self.lots[k] - count
-        went = self.lots[k] - max(left if left >= self.least[k] else 0, self.floor[k])
+        if self.line_lots(k) - count < self.least[k]:
+            count = self.lots[k]
+        went = min(count, self.lots[k] - self.floor[k])
         if went > 0:
             self.add(k, -went)
+        if 0 < self.line_lots(k) < self.least[k]:
+            for other in [e for e in self.lines_of[self.use[k]] if self.line[e] == self.line[k] and self.lots[e]]:
+                self.add(other, -max(0, self.lots[other] - self.floor[other]))
         return max(0, went)
+
+    def line_lots(self, k: int) -> int:
+        """Lots of the line that edge ``k`` is part of."""
+        return self._line_lots[self.line[k]]
 
     def broken_rows(self) -> list[int]:
         """Rows that do not hold and of which a line takes: only after lots were put there without asking for room.
@@ -211,6 +222,7 @@ class Ledger:
         """Put ``count`` more lots on edge ``k`` (fewer, where negative)."""
         opened = bool(self.lots[k] + count) - bool(self.lots[k])
         self.lots[k] += count
+        self._line_lots[self.line[k]] += count
         self.missing[self.use[k]] -= count * self.value[k]
         if self.funded_by[k] >= 0:
             self.missing[self.funded_by[k]] += count * self.drain[k]

@@ -90,7 +90,8 @@ class Passes:
         switches = self.network.switches
         column, at = self.view.columns_of(switches.edge)
         on = np.bincount(switches.switch[at], weights=x[column] > 0, minlength=len(switches)) > 0
-        opened = x[self.program.opens] > 0
+        column, switch = self.program.opens
+        opened = np.bincount(switch, weights=x[column] > 0) > 0
         self.session.start_from(np.concatenate([x, short, on, opened]) / self.scaling.column)
 
     def cover_everything(self) -> Solution:

@@ -23,6 +23,7 @@ from collateral_opt.model.constraints import (
     stays_home,
     supply,
     switched,
+    whole_row,
 )
 from collateral_opt.network.exact import EXACT, FLOAT, Arithmetic
 from collateral_opt.network.network import Kind, View
@@ -114,7 +115,7 @@ def test_cover_asks_for_calls_and_reserves():
 
 def test_a_least_line_is_nothing_or_at_least_that_much():
     # Edge 1 (C0<-H1) between 20 and 80; its switch is column 5, after three edges and two shortfalls.
-    rows = least_line(view(), np.array([1]), 5, np.array([20.0]), np.array([80.0]))
+    rows = least_line(view(), np.array([1]), np.array([0]), 5, np.array([20.0]), np.array([80.0]))
     assert dense(rows, 6) == [[0, 1, 0, 0, 0, -20], [0, 1, 0, 0, 0, -80]]
     assert list(rows.lower) == [0, -np.inf]
     assert list(rows.upper) == [np.inf, 0]
@@ -250,6 +251,42 @@ def test_what_comes_home_can_be_counted_there():
     assert dense(rows, 4) == [[0, 0, 1, -1]] and list(rows.upper) == [0]
 
 
+def test_an_odd_lot_comes_home_with_all_of_its_row():
+    # P is 80 in whole lots, and 5 more of its row are a source of their own, which goes home or stays.
+    net = with_recall()
+    parts = replace(
+        net.sources.recallable,
+        agreement=np.array([0, 0]),
+        joins=np.array([1, 1]),
+        factor=[Fraction(9, 10)] * 2,
+        keep_bps=np.array([20.0, 20.0]),
+        wait=np.zeros(2, np.int64),
+        line=np.array([0, 0]),
+        odd=np.array([0.0, 5.0]),
+    )
+    sources = replace(
+        net.sources,
+        ids=["B0", "H", "P", "P odd"],
+        asset=np.array([0, 1, 1, 1]),
+        quantity=np.array([100.0, 0.0, 80.0, 5.0]),
+        capacity=[None] * 4,
+        deliverable_at=np.zeros(4, dtype=np.int64),
+        cost_bps=np.zeros(4),
+        funded_by=np.array([-1, -1, 1, 1]),
+        recallable=parts,
+    )
+    edges = replace(
+        net.edges,
+        source=np.array([2, 0, 2, 3]),
+        use=np.array([0, 1, 2, 2]),
+        factor_code=np.array([0, 1, 2, 2]),
+        cost_bps=np.zeros(4),
+    )
+    rows = whole_row(View(replace(net, sources=sources, edges=edges), np.arange(4), EXACT))
+    assert dense(rows, 4) == [[Fraction(-1, 80), 0, Fraction(-1, 80), Fraction(1, 5)]]
+    assert list(rows.upper) == [0]
+
+
 def test_floats_and_fractions_say_the_same():
     block = limit("requirement", "value_after_haircut", [0, 2], [0, 1], [0, 1, 2], share=0.3, requirement="130")
     for constraint in (cover, supply, lambda v: concentration(v, block)):
@@ -278,5 +315,6 @@ def test_every_constraint_has_a_test_here():
         "switched",
         "budgets",
         "signed_weight",
+        "whole_row",
     }
     assert public == tested | {"limits", "weight"}, "limits gathers the others, weight is part of two"
