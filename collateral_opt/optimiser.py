@@ -47,7 +47,8 @@ def optimise(book: Book, *, solver: str = "highs", progress: Progress | None = N
     with clock("pricing"):
         answer = min(answers, key=Answer.standing)
         bound = min(other.bound_for(answer.shortfalls) for other in answers)
-        result = assemble(book, answer, summarise(book, answer, bound, solver))
+        shortest = min(other.passes.least_shortfall for other in answers)
+        result = assemble(book, answer, summarise(book, answer, bound, shortest, solver))
     with clock("checking"):
         require_valid(book, result)
     return replace(result, summary={**result.summary, "seconds": clock.rounded()})

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from collateral_opt.eligible import Answer
     from collateral_opt.errors import Finding
     from collateral_opt.result import Result
@@ -73,24 +75,19 @@ def findings_text(findings: Sequence[Finding]) -> str:
 
 def summary_text(result: Result, written: Iterable[Path]) -> str:
     """What a run came to: status, cost, gap, what is short and why, what is used most, what was written."""
-    s, calls, lines = result.summary, result.calls, result.allocation
-    currency, short = s["base_currency"], calls[calls["shortfall"] > 0]
-    out = [bold(f"{s['status']}: {len(calls) - len(short)} of {_count(len(calls), 'call')} covered")]
+    s, calls, allocation = result.summary, result.calls, result.allocation
+    currency, lines = s["base_currency"], allocation[allocation["action"] == "deliver"]
+    out = [bold(f"{s['status']}: {_covered(result)}")]
     out.append(f"  cost       {_money(s['total_cost'])} {currency}, proven to be at least {_money(s['lower_bound'])}")
     out.append(f"  gap        {100 * s['gap']:.4f} %")
     out.append(f"  lines      {len(lines):,} out of {_count(lines['holding_id'].nunique(), 'holding')}")
     if len(lines):
         used = lines.groupby("asset_id")["market_value"].sum().sort_values(ascending=False, kind="stable")
-        words = (f"{printable(a)} {_money(v, 0)}" for a, v in used.head(_MOST_USED).items())
-        out.append(f"  most used  {'; '.join(words)} (market value, {currency})")
-    if len(short):
+        out.append(f"  most used  {_largest(used)} (market value, {currency})")
+    out += _beside_calls(result)
+    if (calls["shortfall"] > 0).any() or (result.agreements["shortfall"] > 0).any():
         out.append(f"\nshort by {_money(s['total_shortfall'])} {currency}")
-        worst = short.sort_values(["shortfall", "call_id"], ascending=[False, True]).head(_MOST_SHORT)
-        for call in worst.to_dict("records"):
-            missing = f"{_money(call['shortfall'])} of {_money(call['required'])}"
-            out.append(f"  {printable(call['call_id'])}  {missing}  {printable(call['reason'] or '')}".rstrip())
-        if len(short) > _MOST_SHORT:
-            out.append(f"  and {len(short) - _MOST_SHORT:,} more, see calls.csv")
+        out += _short_calls(calls) + _short_agreements(result.agreements)
     short_reserves = result.reserves[result.reserves["shortfall"] > 0]
     for reserve in short_reserves.to_dict("records"):
         out.append(f"  reserve {printable(reserve['reserve_id'])}  {_money(reserve['shortfall'])} missing")
@@ -98,6 +95,63 @@ def summary_text(result: Result, written: Iterable[Path]) -> str:
     if paths:
         out.append(f"\nwritten to {printable(paths[0].parent)}: {', '.join(p.name for p in paths)}")
     return "\n".join(out)
+
+
+def _covered(result: Result) -> str:
+    """How many calls are, and how many agreements beside their calls where the run looks at them."""
+    calls, agreements = result.calls, result.agreements
+    words = f"{int((calls['shortfall'] == 0).sum())} of {_count(len(calls), 'call')}"
+    if len(agreements):
+        sound = int((agreements["shortfall"] == 0).sum())
+        words += f" and {sound} of {_count(len(agreements), 'agreement')}"
+    return f"{words} covered"
+
+
+def _beside_calls(result: Result) -> list[str]:
+    """A line each for the facilities used, the reserves that are short and what moves, where there are any."""
+    currency, out = result.summary["base_currency"], []
+    if len(result.financing):
+        raised = result.financing.groupby("facility_id")["proceeds"].sum()
+        words = _largest(raised.sort_values(ascending=False, kind="stable"))
+        words += f"; {len(raised) - _MOST_USED:,} more" if len(raised) > _MOST_USED else ""
+        cost = _money(float(result.financing["cost"].sum()))
+        out.append(f"  facilities {words} (raised, at a cost of {cost} {currency})")
+    short = result.reserves[result.reserves["shortfall"] > 0]
+    if len(short):
+        missing = f"{_money(float(short['shortfall'].sum()))} {currency} missing"
+        out.append(f"  reserves   {len(short)} of {_count(len(result.reserves), 'reserve')} short, {missing}")
+    if len(result.agreements):
+        counts = result.allocation["action"].value_counts()
+        out.append(f"  moves      recalls {counts.get('recall', 0):,}, deliveries {counts.get('deliver', 0):,}")
+    return out
+
+
+def _largest(values: pd.Series[float]) -> str:
+    """The first few, by name."""
+    return "; ".join(f"{printable(name)} {_money(value, 0)}" for name, value in values.head(_MOST_USED).items())
+
+
+def _short_calls(calls: pd.DataFrame) -> list[str]:
+    short = calls[calls["shortfall"] > 0].sort_values(["shortfall", "call_id"], ascending=[False, True])
+    out = []
+    for call in short.head(_MOST_SHORT).to_dict("records"):
+        missing = f"{_money(call['shortfall'])} of {_money(call['required'])}"
+        out.append(f"  {printable(call['call_id'])}  {missing}  {printable(call['reason'] or '')}".rstrip())
+    if len(short) > _MOST_SHORT:
+        out.append(f"  and {len(short) - _MOST_SHORT:,} more, see calls.csv")
+    return out
+
+
+def _short_agreements(agreements: pd.DataFrame) -> list[str]:
+    short = agreements[agreements["shortfall"] > 0]
+    short = short.sort_values(["shortfall", "agreement_id"], ascending=[False, True])
+    out = []
+    for row in short.head(_MOST_SHORT).to_dict("records"):
+        missing = f"{_money(row['shortfall'])} of {_money(row['required'])}"
+        out.append(f"  agreement {printable(row['agreement_id'])}  {missing}")
+    if len(short) > _MOST_SHORT:
+        out.append(f"  and {len(short) - _MOST_SHORT:,} more, see agreements.csv")
+    return out
 
 
 def answer_text(answer: Answer) -> str:

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from collateral_opt.io.report_tables import cost_of_proceeds, money, percent, tables
+
 if TYPE_CHECKING:
     from collateral_opt.result import Result
 
@@ -25,8 +27,10 @@ _MOST_BARS = 60
 _MOST_LINES = 20_000
 _TOP_HOLDINGS = 20
 _TOP_LIMITS = 40
+_TOP_FACILITIES = 20
 _FULL = 99.9
 
+_VIA = "#d37295"
 _COLOURS = ("#4c78a8", "#f58518", "#54a24b", "#b279a2", "#e45756", "#72b7b2", "#9d755d", "#eeca3b", "#bab0ac")
 _CLASS_ORDER = (
     "cash",
@@ -43,7 +47,7 @@ Figure = dict[str, Any]
 
 
 def report_html(result: Result) -> str:
-    """The whole page as text: headline, short calls, four charts, and every line with a filter."""
+    """The whole page as text: headline, short calls, charts, tables of what the run has, and every line to deliver."""
     from jinja2 import Environment, PackageLoader
 
     environment = Environment(
@@ -52,12 +56,15 @@ def report_html(result: Result) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["money"] = _money
-    lines = _lines(result)
+    environment.filters["money"] = money
+    allocation = _lines(result)
+    lines = allocation[allocation["action"] == "deliver"]
     figures = {
         "cover": _cover_by_call(result, lines),
-        "heat": _class_by_agreement(lines),
-        "cost": _cost_by_holding(lines),
+        "sources": _sources_of_cover(result, lines),
+        "agreements": _posted_by_agreement(result),
+        "heat": _class_by_agreement(allocation),
+        "cost": _cost_by_source(result, lines),
         "limits": _use_of_limits(result),
     }
     page = {"figures": {k: f for k, f in figures.items() if f is not None}, "lines": _line_rows(lines)}
@@ -66,7 +73,8 @@ def report_html(result: Result) -> str:
         cards=_cards(result),
         short=_short_calls(result),
         figures=figures,
-        notes=_notes(result, lines),
+        tables=tables(result),
+        notes=_notes(result, allocation, lines),
         line_count=len(lines),
         page=_script_json(page),
         plotly=_plotly_js(),
@@ -97,17 +105,34 @@ def _cards(result: Result) -> list[tuple[str, str, str]]:
     currency = str(s["base_currency"])
     covered = int((calls["shortfall"] == 0).sum())
     required = float(calls["required"].sum())
-    return [
-        ("Cost", f"{_money(s['total_cost'])} {currency}", "over the horizon of the book"),
-        (
-            "Gap",
-            _percent(s["gap"]),
-            f"proven: no answer costs less than {_money(s['lower_bound'])} {currency}",
-        ),
-        ("Calls covered", f"{covered} of {len(calls)}", f"{_money(required, 0)} {currency} asked for"),
-        ("Shortfall", f"{_money(s['total_shortfall'])} {currency}", "collateral value that is missing"),
-        ("Lines", f"{len(result.allocation):,}", "deliveries of one holding to one call"),
+    delivered = int((result.allocation["action"] == "deliver").sum())
+    cards = [
+        ("Cost", f"{money(s['total_cost'])} {currency}", "over the horizon of the book"),
+        ("Gap", percent(s["gap"]), f"proven: no answer costs less than {money(s['lower_bound'])} {currency}"),
+        ("Calls covered", f"{covered} of {len(calls)}", f"{money(required, 0)} {currency} asked for"),
+        ("Shortfall", f"{money(s['total_shortfall'])} {currency}", "collateral value that is missing"),
+        ("Lines", f"{delivered:,}", f"deliveries to one call{' or agreement' if len(result.agreements) else ''} each"),
     ]
+    return cards + _more_cards(result, currency)
+
+
+def _more_cards(result: Result, currency: str) -> list[tuple[str, str, str]]:
+    """Of what not every run has."""
+    cards = []
+    financing, reserves, agreements = result.financing, result.reserves, result.agreements
+    if len(financing):
+        raised, cost = float(financing["proceeds"].sum()), float(financing["cost"].sum())
+        cards.append(("Financing", f"{money(raised)} {currency}", f"raised for {money(cost)} {currency}"))
+    if len(reserves):
+        hold = int((reserves["shortfall"] == 0).sum())
+        missing = float(reserves["shortfall"].sum())
+        cards.append(("Reserves that hold", f"{hold} of {len(reserves)}", f"{money(missing)} {currency} missing"))
+    if len(agreements):
+        sound = int((agreements["shortfall"] == 0).sum())
+        recalls = int((result.allocation["action"] == "recall").sum())
+        words = f"beside their calls; {recalls:,} recall{'' if recalls == 1 else 's'}"
+        cards.append(("Agreements covered", f"{sound} of {len(agreements)}", words))
+    return cards
 
 
 def _short_calls(result: Result) -> list[dict[str, Any]]:
@@ -115,19 +140,28 @@ def _short_calls(result: Result) -> list[dict[str, Any]]:
     return list(short.sort_values(["shortfall", "call_id"], ascending=[False, True]).to_dict("records"))  # type: ignore[arg-type]
 
 
-def _notes(result: Result, lines: pd.DataFrame) -> dict[str, str]:
-    """Where a chart shows a part only, it says so."""
+def _notes(result: Result, allocation: pd.DataFrame, lines: pd.DataFrame) -> dict[str, str]:
+    """Where a chart or the lines show a part only, they say so."""
     notes = {}
     if len(result.calls) > _MOST_BARS:
         notes["cover"] = f"The {_MOST_BARS} largest of {len(result.calls):,} calls, short ones first."
-    agreements = lines["agreement_id"].nunique()
-    if agreements > _MOST_BARS:
-        notes["heat"] = f"The {_MOST_BARS} agreements of {agreements:,} that take most."
+    if len(result.agreements) > _MOST_BARS:
+        notes["agreements"] = f"The chart shows the {_MOST_BARS} largest of {len(result.agreements):,} agreements."
+    there = allocation.loc[allocation["action"] != "recall", "agreement_id"].nunique()
+    if there > _MOST_BARS:
+        notes["heat"] = f"The {_MOST_BARS} agreements of {there:,} that take most."
     used = result.limits[result.limits["used"] > 0]
     full = int(((used["used"] >= used["cap"] * _FULL / 100) | (used["shadow_price"].fillna(0.0) != 0)).sum())
     notes["limits"] = f"{full:,} of the {len(used):,} groups with something in them are full."
+    told = []
     if len(lines) > _MOST_LINES:
-        notes["lines"] = f"The first {_MOST_LINES:,} of {len(lines):,} lines; allocation.csv has them all."
+        told.append(f"The first {_MOST_LINES:,} of {len(lines):,} lines; allocation.csv has them all.")
+    if len(result.agreements):
+        kept = int((allocation["action"] == "keep").sum())
+        told.append(
+            f"What stays where it lies ({kept:,} row{'' if kept == 1 else 's'}) and what is recalled is not here."
+        )
+    notes["lines"] = " ".join(told)
     return notes
 
 
@@ -155,24 +189,13 @@ def _cover_by_call(result: Result, lines: pd.DataFrame) -> Figure | None:
         }
         for name, colour in _coloured(table.index)
     ]
-    required = {
-        "type": "scatter",
-        "mode": "markers",
-        "name": "required",
-        "x": x,
-        "y": _numbers(calls["required"]),
-        "marker": {
-            "symbol": "line-ew",
-            "size": max(6, min(22, 800 // len(shown))),
-            "line": {"width": 2, "color": "required"},
-        },
-        "hovertemplate": "%{x}: %{y:,.2f} required",
-    }
+    required = _required(x, calls["required"])
     return _figure([*bars, required], {"barmode": "stack", "yaxis": {"title": _axis("collateral value", result)}}, "x")
 
 
-def _class_by_agreement(lines: pd.DataFrame) -> Figure | None:
-    """How much of each class lies at each agreement."""
+def _class_by_agreement(allocation: pd.DataFrame) -> Figure | None:
+    """How much of each class is kept at or goes to each agreement."""
+    lines = allocation[allocation["action"] != "recall"]
     if not len(lines):
         return None
     table = _pivot(lines, "class", "agreement_id")
@@ -195,9 +218,91 @@ def _class_by_agreement(lines: pd.DataFrame) -> Figure | None:
     return _figure([heat], {"yaxis": {"type": "category"}, "height": 110 + 36 * len(rows)}, "x")
 
 
-def _cost_by_holding(lines: pd.DataFrame) -> Figure | None:
-    """The holdings that cost most to give, at the top the dearest."""
-    cost = lines.groupby(["source", "asset_id"], sort=True)["cost"].sum()
+def _sources_of_cover(result: Result, lines: pd.DataFrame) -> Figure | None:
+    """What is delivered as steps, each class of holdings and each facility on top of what is cheaper."""
+    if not len(result.financing) or not len(lines):
+        return None
+    rates = cost_of_proceeds(result)
+    proceeds = lines["facility_id"].notna()
+    largest = lines[proceeds].groupby("facility_id")["collateral_value"].sum().nlargest(_TOP_FACILITIES).index
+    facility = lines["facility_id"].where(lines["facility_id"].isin(largest), "other facilities")
+    steps = (
+        pd.DataFrame(
+            {
+                "label": lines["class"].where(~proceeds, "via " + facility.astype(str)),
+                "value": lines["collateral_value"].astype(float),
+                "cost": lines["cost"].astype(float)
+                + lines["market_value"].astype(float) * lines["facility_id"].map(rates).fillna(0.0).astype(float),
+                "proceeds": proceeds,
+            }
+        )
+        .groupby(["label", "proceeds"], sort=True, as_index=False)
+        .sum()
+    )
+    steps["rate"] = 1e4 * steps["cost"] / steps["value"].where(steps["value"] > 0)
+    steps = steps.sort_values("rate", kind="stable")
+    total = float(steps["value"].sum())
+    missing = float(result.calls["shortfall"].sum()) + float(result.agreements["shortfall"].sum())
+    classes = dict(_coloured(steps.loc[~steps["proceeds"], "label"].tolist()))
+    names = [*steps["label"], "delivered"]
+    values, bases = [*steps["value"], total], [*(steps["value"].cumsum() - steps["value"]), 0.0]
+    colours = [classes.get(label, _VIA) for label in steps["label"]] + [_COLOURS[8]]
+    words = [f"{money(rate) if abs(rate) >= 1 else format(rate + 0.0, '.2g')} bp" for rate in steps["rate"]] + [""]
+    told = [f"<br>{money(cost)} over the horizon" for cost in steps["cost"]] + [""]
+    if missing > 0:
+        names, values, bases = [*names, "missing"], [*values, missing], [*bases, total]
+        colours, words, told = [*colours, _COLOURS[4]], [*words, ""], [*told, ""]
+    bars = {
+        "type": "bar",
+        "x": _labels(names),
+        "y": _numbers(values),
+        "base": _numbers(bases),
+        "marker": {"color": colours},
+        "text": words,
+        "textposition": "auto",
+        "customdata": [[money(value), more] for value, more in zip(values, told, strict=True)],
+        "hovertemplate": "%{x}: %{customdata[0]}%{customdata[1]}<extra></extra>",
+    }
+    axis = {"title": _axis("collateral value", result)}
+    return _figure([bars], {"showlegend": False, "height": 340, "yaxis": axis}, "x")
+
+
+def _posted_by_agreement(result: Result) -> Figure | None:
+    """What is kept at each agreement and delivered for no call; what is recalled hangs below."""
+    agreements = result.agreements
+    if not len(agreements):
+        return None
+    if len(agreements) > _MOST_BARS:
+        largest = agreements[["required", "posted"]].astype(float).max(axis=1).nlargest(_MOST_BARS).index
+        agreements = agreements.loc[largest.sort_values()]
+    x = _labels(agreements["agreement_id"])
+    parts = (("kept", 1, _COLOURS[0]), ("delivered", 1, _COLOURS[2]), ("recalled", -1, _COLOURS[1]))
+    bars = [
+        {
+            "type": "bar",
+            "name": name,
+            "x": x,
+            "y": _numbers(sign * agreements[name].astype(float)),
+            "marker": {"color": colour},
+            "hovertemplate": "%{x}: %{y:,.2f}",
+        }
+        for name, sign, colour in parts
+    ]
+    required = _required(x, agreements["required"])
+    axis = {"title": _axis("collateral value", result)}
+    return _figure([*bars, required], {"barmode": "relative", "height": 340, "yaxis": axis}, "x")
+
+
+def _cost_by_source(result: Result, lines: pd.DataFrame) -> Figure | None:
+    """What costs most to deliver or to give to a facility, at the top the dearest."""
+    given = result.financing
+    giver = given["holding_id"].where(given["holding_id"].notna(), given["from_facility_id"])
+    facility = given["facility_id"].astype(str)
+    taken = giver.astype(str) + " " + given["asset_id"].astype(str) + " into " + facility
+    into = pd.DataFrame({"label": taken.where(giver.notna(), "drawn from " + facility), "cost": given["cost"]})
+    name = lines["source"].astype(str) + " " + lines["asset_id"].astype(str)
+    out = pd.DataFrame({"label": name, "cost": lines["cost"]})
+    cost = pd.concat([out, into]).astype({"cost": float}).groupby("label", sort=True)["cost"].sum()
     cost = cost[cost != 0].sort_values(ascending=False, kind="stable").head(_TOP_HOLDINGS)[::-1]
     if not len(cost):
         return None
@@ -206,7 +311,7 @@ def _cost_by_holding(lines: pd.DataFrame) -> Figure | None:
         "orientation": "h",
         "x": _numbers(cost),
         "marker": {"color": _COLOURS[0]},
-        "y": _labels(f"{source} {asset}" for source, asset in cost.index),
+        "y": _labels(cost.index),
         "hovertemplate": "%{y}: %{x:,.2f}<extra></extra>",
     }
     return _figure([bars], {"showlegend": False, "height": 90 + 22 * len(cost)}, "y")
@@ -235,8 +340,8 @@ def _use_of_limits(result: Result) -> Figure | None:
         "marker": {"color": np.where(full, _COLOURS[4], _COLOURS[5]).tolist()},
         "customdata": [
             [
-                _money(u),
-                _money(c),
+                money(u),
+                money(c),
                 "" if not p or math.isnan(p) else f"<br>one more unit saves {p:,.2f} bp a year",
             ]
             for u, c, p in zip(limits["used"], limits["cap"], limits["shadow_price"], strict=True)
@@ -245,6 +350,23 @@ def _use_of_limits(result: Result) -> Figure | None:
     }
     axis = {"title": {"text": "use of the cap, %"}, "range": [0, max(105.0, float(share.max()) * 1.03)]}
     return _figure([bars], {"showlegend": False, "height": 90 + 22 * len(limits), "xaxis": axis}, "y")
+
+
+def _required(x: Sequence[str], values: Iterable[Any]) -> dict[str, Any]:
+    """A mark at what is required; the page gives it the colour of the text."""
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "required",
+        "x": x,
+        "y": _numbers(values),
+        "marker": {
+            "symbol": "line-ew",
+            "size": max(6, min(22, 800 // len(x))),
+            "line": {"width": 2, "color": "required"},
+        },
+        "hovertemplate": "%{x}: %{y:,.2f} required",
+    }
 
 
 def _figure(data: Sequence[Mapping[str, Any]], layout: Mapping[str, Any], category: str) -> Figure:
@@ -300,7 +422,6 @@ def _line_rows(lines: pd.DataFrame) -> list[list[Any]]:
         "asset_id",
         "name",
         "class",
-        "action",
         "quantity",
         "market_value",
         "haircut",
@@ -313,17 +434,6 @@ def _line_rows(lines: pd.DataFrame) -> list[list[Any]]:
 
 def _blank(value: Any) -> Any:
     return "" if value is None or (isinstance(value, float) and not math.isfinite(value)) else value
-
-
-def _money(x: float | None, decimals: int = 2) -> str:
-    if x is None or not math.isfinite(x):
-        return "-"
-    text = f"{x:,.{decimals}f}"
-    return text[1:] if text.startswith("-") and not text.strip("-0.,") else text
-
-
-def _percent(x: float | None) -> str:
-    return "-" if x is None or not math.isfinite(x) else f"{100 * x:.4f} %"
 
 
 def _script_json(value: Any) -> str:

@@ -121,7 +121,6 @@ class SourceReach:
         """What is recalled and could not be handed over there as part of a holding."""
         sources, agreement = self._facts.sources, self._facts.uses.agreement[use]
         nowhere = sources.is_posted & (sources.holding < 0)
-        nowhere[sources.first_posted :] |= sources.recallable.odd > 0
         back = sources.is_posted & (sources.lies_at == agreement)
         pinned = sources.is_posted & np.isin(sources.holding, self._pins.holdings(use))
         return np.asarray(nowhere | back | pinned)

@@ -453,8 +453,19 @@ class Network:
     def odd_rows(self) -> Sequence[tuple[int, int]]:
         """Sources of whole lots and of what is more than those, of one posted row each."""
         recallable, first = self.sources.recallable, self.sources.first_posted
-        at = {(int(line), bool(odd)): first + k for k, (line, odd) in enumerate(zip(recallable.line, recallable.odd, strict=True))}
+        at = {
+            (int(line), bool(odd)): first + k
+            for k, (line, odd) in enumerate(zip(recallable.line, recallable.odd, strict=True))
+        }
         return [(at[line, False], at[line, True]) for line, is_odd in sorted(at) if is_odd and (line, False) in at]
+
+    @cached_property
+    def in_lots(self) -> Bools:
+        """Per edge: whole lots can be handed over on it. Of an odd lot only the linear program knows more than home."""
+        odd = np.zeros(len(self.sources), dtype=bool)
+        odd[self.sources.first_posted :] = self.sources.recallable.odd > 0
+        comes_home = self.uses.kind[self.edges.use] == Kind.HOME
+        return np.asarray(~self.into_reserve & (comes_home | ~odd[self.edges.source]))
 
     def roads(self) -> tuple[Network, ...]:
         """This network, and before it the one in which shares of what is posted may be cured by posting more.

@@ -1,6 +1,6 @@
 """What a person has decided for single lines: forbidden, exactly so much, at least so much, under way already.
 
-A pinned line is fed by what is at home in its holding, not by what would have to be recalled first.
+What a pin asks for is fed by what is at home in the holding; what is recalled may only come on top of it.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class Pins:
         return np.isin(np.arange(len(self._facts.sources)), [p.source for p in self.asked if p.use == use and p.sent])
 
     def holdings(self, use: int) -> Ints:
-        """The sources of which a line to ``use`` is pinned."""
-        return np.array([p.source for p in self.asked if p.use == use], dtype=np.int64)
+        """The sources of which a line to ``use`` is pinned to an exact quantity."""
+        return np.array([p.source for p in self.asked if p.use == use and p.is_exact], dtype=np.int64)
 
     def on(self, edges: Edges) -> tuple[Sequence[Pin], Mapping[int, tuple[int, int | None]]]:
         """All pins, and by edge the least and the most lots that those ask for which something reaches."""

@@ -15,8 +15,9 @@ from collateral_opt.result.answer import Answer
 PACKAGES = ("collateral-opt", "highspy", "numpy", "pandas", "pulp")
 
 
-def summarise(book: Book, answer: Answer, cost_bound: float, solver: str) -> dict[str, Any]:
-    """Status, costs, gaps and shortfalls. ``cost_bound`` is in base currency times yearly basis points.
+def summarise(book: Book, answer: Answer, cost_bound: float, least_shortfall: float, solver: str) -> dict[str, Any]:
+    """Status, costs, gaps and shortfalls. ``cost_bound`` is in base currency times yearly basis points,
+    ``least_shortfall`` of calls and agreements in base currency.
 
     ``gap`` compares the answer in lots with the proven lower bound, ``lp_gap`` the linear program with its own; both
     are relative to the answer's cost. Shortfalls of calls and of reserves are told apart.
@@ -34,7 +35,7 @@ def summarise(book: Book, answer: Answer, cost_bound: float, solver: str) -> dic
         "lower_bound": lower_bound,
         "gap": gap,
         "lp_gap": relative_gap(flows.cost, flows.bound),
-        "shortfall_bound": float(answer.passes.reached[: len(ledger.shortfalls_by_rank())].sum()),
+        "shortfall_bound": least_shortfall,
         "total_shortfall": float(total_shortfall),
         "reserve_shortfall": float(reserve_shortfall),
         "base_currency": book.settings.base_currency,

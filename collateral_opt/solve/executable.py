@@ -9,7 +9,7 @@ lots within a call, and then an integer program over a small pool of edges impro
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -63,6 +63,17 @@ def make_executable(passes: Passes, flows: Flows, solver: Solver, mip_gap: float
     if set_aside and _is_shorter(ledger, flows):
         return _settled(network, flows, targets, solver, mip_gap, limits, {})
     return ledger
+
+
+def placements(network: Network, flows: Flows, targets: Sequence[Floats]) -> Iterator[Ledger]:
+    """What each of ``targets`` comes to in whole lots, one after another on one ledger."""
+    prices = _prices(network, flows)
+    edge = _pool(network, flows, np.any([x > 0 for x in targets], axis=0))
+    ledger, price = Ledger(network, edge, _set_aside(network, flows)), prices[edge]
+    for x in targets:
+        place(ledger, x[edge], price)
+        refit(ledger, price)
+        yield ledger
 
 
 def _set_aside(network: Network, flows: Flows) -> dict[int, Fraction]:
@@ -159,13 +170,13 @@ def _best_placed(
 
 def _whole_lines(network: Network) -> Bools:
     """Edges whose source holds at least the smallest line that may be delivered there."""
-    return ~network.into_reserve & (network.held[network.edges.source] >= network.least_value * (1 - 1e-9))
+    return network.in_lots & (network.held[network.edges.source] >= network.least_value * (1 - 1e-9))
 
 
 def _pool(network: Network, flows: Flows, carries: Bools) -> Ints:
     """The edges that carry something and, per call, those nearest to it; of holdings with some left, as many again."""
     edges, sources = network.edges, network.sources
-    leaving = ~network.into_reserve
+    leaving = network.in_lots
     if np.count_nonzero(leaving) <= SMALL:
         return np.flatnonzero(leaving)
     drawn = np.bincount(edges.source, weights=np.where(leaving, flows.x, 0.0), minlength=len(sources))
@@ -221,6 +232,18 @@ def place(ledger: Ledger, target: Floats, price: Floats) -> None:
 
     Filling comes first: rounding down makes the whole smaller, and with it what a share of the whole may be.
     """
+    put(ledger, target)
+    order = turns(ledger)
+    for done in range(ROUNDS):
+        for j in order:
+            fill(ledger, j, price)
+        retract(ledger, price)
+        if not any([trim(ledger, j, price) for j in order]) and done:
+            break
+
+
+def put(ledger: Ledger, target: Floats) -> None:
+    """Put ``target`` (market values) on the ledger, each line rounded down; no more lines than budgets allow."""
     ledger.restore((0,) * len(target))
     has_budgets = bool(ledger.network.switches.budgets)
     pinned = np.array(ledger.floor) > 0
@@ -232,13 +255,6 @@ def place(ledger: Ledger, target: Floats, price: Floats) -> None:
         ledger.add(k, max(wanted[k] if whole[ledger.line[k]] >= ledger.least[k] else 0, ledger.floor[k]))
         if ledger.overspent_budgets and not ledger.floor[k]:
             ledger.add(k, -ledger.lots[k])
-    order = turns(ledger)
-    for done in range(ROUNDS):
-        for j in order:
-            fill(ledger, j, price)
-        retract(ledger, price)
-        if not any([trim(ledger, j, price) for j in order]) and done:
-            break
 
 
 def turns(ledger: Ledger) -> list[int]:
@@ -369,7 +385,28 @@ def trim(ledger: Ledger, j: int, price: Floats) -> bool:
         if count:
             ledger.add(k, -count)
             went = True
+        elif ledger.lots[k] and ledger.value[k] <= excess:
+            went |= _sent_home(ledger, k, excess // ledger.value[k])
     return went
+
+
+def _sent_home(ledger: Ledger, k: int, most: int) -> bool:
+    """Let up to ``most`` recalled lots on edge ``k`` come home instead, where nothing is in the way of that."""
+    home = ledger.home.get(ledger.source[k])
+    if home is None or home == k:
+        return False
+    count = min(most, ledger.lots[k] - ledger.floor[k])
+    if 0 < ledger.line_lots(k) - count < ledger.least[k]:
+        count = ledger.line_lots(k) - ledger.least[k]
+    if count <= 0:
+        return False
+    ledger.add(k, -count)
+    ledger.add(home, count)
+    if ledger.broken_rows() or ledger.overspent_budgets:
+        ledger.add(home, -count)
+        ledger.add(k, count)
+        return False
+    return True
 
 
 def make_way(ledger: Ledger, price: Floats) -> None:
@@ -426,10 +463,28 @@ def polish(
     except SolverError:
         return
     found = np.clip(solution.x[: len(view.edge)], 0.0, None) * passes.scaling.column[: len(view.edge)]
-    place(ledger, _snapped(found, view, program), price)
+    snapped = _snapped(found, view, program)
+    answers = [(rank_before, before)]
+    put(ledger, snapped)
+    if _holds(ledger):
+        answers.append((_standing(ledger), ledger.snapshot()))
+    place(ledger, snapped, price)
     refit(ledger, price)
-    if _standing(ledger) >= rank_before:
-        ledger.restore(before)
+    answers.append((_standing(ledger), ledger.snapshot()))
+    ledger.restore(min(answers, key=lambda answer: answer[0])[1])
+
+
+def _holds(ledger: Ledger) -> bool:
+    """Every row and budget holds, nothing is overdrawn, and no line is more than a lot too large."""
+    demands = range(ledger.network.uses.demands)
+    too_much = any(
+        -ledger.missing[j] >= ledger.value[k] and ledger.removable(k, 1)
+        for j in demands
+        for k in ledger.lines_of[j]
+        if ledger.lots[k]
+    )
+    overdrawn = any(ledger.overdrawn(j) for j in range(ledger.network.uses.calls, len(ledger.network.uses)))
+    return not (ledger.broken_rows() or ledger.overspent_budgets or overdrawn or too_much)
 
 
 def _standing(ledger: Ledger) -> tuple[tuple[Fraction, ...], Fraction, int]:
@@ -462,9 +517,9 @@ def in_lots(network: Network, view: View, program: Program, fine: float = FINE) 
     unit[:edges] = np.where(coarse, lot_value, unit[:edges])
     opens, line = _lines_with_a_least(network.line[view.edge], least > lot_value * (1 + 1e-9))
     count = int(line.max(initial=-1)) + 1
-    of_line = np.zeros(count)
+    of_line: Floats = np.zeros(count)
     np.maximum.at(of_line, line, least[opens])
-    carried = np.bincount(line, weights=upper[opens], minlength=count)
+    carried: Floats = np.bincount(line, weights=upper[opens], minlength=count).astype(np.float64)
     switches = least_line(view, opens, line, program.n_columns, of_line, carried)
     between = np.zeros(uses.asking, dtype=bool)
     return replace(

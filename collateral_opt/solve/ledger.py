@@ -65,6 +65,7 @@ class Ledger:
         self.lines_of: list[list[int]] = [[] for _ in network.uses.ids]
         for k, j in enumerate(self.use):
             self.lines_of[j].append(k)
+        self.home = {self.source[k]: k for k in np.flatnonzero(comes_home).tolist()}
         self._load_switches(view)
 
     @staticmethod
@@ -268,6 +269,11 @@ class Ledger:
         """:meth:`cost`, and what every move must save to be worth it."""
         worth = (w for w, on in zip(self.network.switches.worth, self._edges_on, strict=True) if on)
         return sum(worth, self.cost())
+
+    def moves(self) -> int:
+        """Deliveries and recalls on the ledger, where switches count them."""
+        switches = self.network.switches
+        return sum(1 for move, on in zip(switches.is_move.tolist(), self._edges_on, strict=True) if move and on)
 
     def recalls(self) -> int:
         """How many edges recall something: of two answers of one cost, the one that moves less is better."""

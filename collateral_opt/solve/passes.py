@@ -136,6 +136,12 @@ class Passes:
         self.session.change_costs(self._cost)
         return self._run("cost")
 
+    def allow(self, budget: str, most: float) -> None:
+        """Let at most so many lines of a budget be there, in the passes after this."""
+        row = self.program.rows.labels.index(("budget", budget))
+        self._row_upper[row] = most / self.scaling.row[row]
+        self.session.change_row_bounds(self._row_lower, self._row_upper)
+
     def forget_worth(self) -> None:
         """Aim at the cost alone, without what every move must save."""
         worth = np.zeros(self.program.n_columns)
@@ -188,6 +194,12 @@ class Passes:
         self.session.change_costs(aim * (100.0 / (float(np.max(np.abs(aim), initial=0.0)) or 1.0)))
         solution = self._run("few lines")
         return np.asarray(np.clip(solution.x[: self._edges], 0.0, None) * self.scaling.column[: self._edges])
+
+    @property
+    def least_shortfall(self) -> float:
+        """What all calls and agreements together are left short of by the linear program."""
+        ranks = self.network.uses.priority[: self.network.uses.demands].max(initial=-1) + 1
+        return float(self.reached[:ranks].sum())
 
     @property
     def most_on(self) -> Floats:

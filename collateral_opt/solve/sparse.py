@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from collateral_opt.errors import SolverError
-from collateral_opt.network.network import Floats
+from collateral_opt.network.network import Bools, Floats
 from collateral_opt.solve.passes import Flows, Passes
 
 ITERATIONS = 8
@@ -24,40 +24,70 @@ CARRIES = 1e-7
 """A line is there if it carries more than this share of the most it could."""
 
 
+class SlopeScaling:
+    """Linear programs in which a line's charge is spread over what it carried in the answer before."""
+
+    def __init__(self, passes: Passes, flows: Flows) -> None:
+        switches = passes.network.switches
+        self._passes = passes
+        self._column, at = passes.view.columns_of(switches.edge)
+        self._switch = switches.switch[at]
+        self._most = passes.most_on
+        self._slope = np.zeros(len(switches))
+        self._carry(flows.x)
+
+    def _carry(self, x: Floats) -> None:
+        self.carried: Floats = np.bincount(self._switch, weights=x[self._column], minlength=len(self._most))
+
+    @property
+    def on(self) -> Bools:
+        """Which lines carry anything."""
+        return np.asarray(self.carried > CARRIES * self._most)
+
+    def step(self, charge: Floats) -> Floats:
+        """Flows [edges of the program] where each line costs ``charge`` [switches] for being there, as near as a
+        linear program comes to that.
+
+        Raises:
+            SolverError: the solver gave up.
+        """
+        spread = charge / np.maximum(self.carried, CARRIES * self._most)
+        self._slope = np.where(self.on, spread, np.maximum(self._slope, charge / self._most))
+        tilt = np.bincount(self._column, weights=self._slope[self._switch], minlength=len(self._passes.view.edge))
+        x = self._passes.tilted(tilt.astype(np.float64))
+        self._carry(x)
+        return x
+
+
 def flows_on_few_lines(passes: Passes, flows: Flows) -> Iterator[Floats]:
     """Flows [edges of the program] that cover what ``flows`` does, on fewer and fewer lines."""
-    switches = passes.network.switches
-    column, at = passes.view.columns_of(switches.edge)
-    switch = switches.switch[at]
-    fixed = np.array([float(f + w) for f, w in zip(switches.fixed, switches.worth, strict=True)])
+    switches, scaling = passes.network.switches, SlopeScaling(passes, flows)
+    fixed = charges(passes)
     price = np.zeros(len(switches.budgets))
-    first_price = _typical_cost(flows)
-    most = passes.most_on
-    x = flows.x
-    carried = np.bincount(switch, weights=x[column], minlength=len(switches))
-    slope = fixed / most
+    first_price = typical_cost(flows)
     for _ in range(ITERATIONS):
-        on = carried > CARRIES * most
+        charge, on = fixed.copy(), scaling.on
         for budget, (_, members, allowed) in enumerate(switches.budgets):
             too_many = np.count_nonzero(on[members]) > allowed
             if too_many or price[budget]:
                 price[budget] = max(price[budget] * (RISE if too_many else FALL), first_price if too_many else 0.0)
-        charge = fixed.copy()
-        for budget, (_, members, _) in enumerate(switches.budgets):
             charge[members] += price[budget]
-        slope = np.where(on, charge / np.maximum(carried, CARRIES * most), np.maximum(slope, charge / most))
-        tilt: Floats = np.bincount(column, weights=slope[switch], minlength=len(x)).astype(np.float64)
+        before = scaling.carried
         try:
-            x = passes.tilted(tilt)
+            yield scaling.step(charge)
         except SolverError:
             return
-        before, carried = carried, np.bincount(switch, weights=x[column], minlength=len(switches))
-        yield x
-        if np.allclose(before, carried, rtol=1e-9) and not price.any():
+        if np.allclose(before, scaling.carried, rtol=1e-9) and not price.any():
             return
 
 
-def _typical_cost(flows: Flows) -> float:
+def charges(passes: Passes) -> Floats:
+    """What each line costs for being there, and must save to be worth it."""
+    switches = passes.network.switches
+    return np.array([float(f + w) for f, w in zip(switches.fixed, switches.worth, strict=True)])
+
+
+def typical_cost(flows: Flows) -> float:
     """A tenth of what a line costs or saves on average: where the price of a line begins."""
     lines = max(1, int(np.count_nonzero(flows.x > 0)))
     linear = flows.program.cost[: len(flows.x)]

@@ -279,7 +279,8 @@ class Reader:
         self.needs: list[Need] = []
         self.lying: list[Lying] = []
         self.recall_hours: list[float] = []
-        if book.settings.get("scope") == "reoptimise":
+        self.reoptimises = book.settings.get("scope") == "reoptimise"
+        if self.reoptimises:
             for agreement in tables["agreements"]:
                 self.read_need(agreement)
 
@@ -636,6 +637,8 @@ class Reader:
             posted = self.posted(agreement)
             lying = sum((q * self.unit_value(self.assets[a]) * f for a, q, f, _ in posted), Fraction(0))
             required = sum((self.required(self.calls[at]) for at in calls), lying)
+            if self.reoptimises and agreement.get("requirement") is not None:
+                required = exact(agreement["requirement"]) * self.rates[self.base(agreement)]
             mine = [e for e, p in enumerate(pairs) if p.call in calls]
             schedules = {self.schedule_of(self.calls[at]) for at in calls}
             for at, need in enumerate(self.needs):
