@@ -25,6 +25,7 @@ from collateral_opt.terminal import (
     Progress,
     answer_text,
     findings_text,
+    frontier_text,
     printable,
     say,
     summary_text,
@@ -32,6 +33,8 @@ from collateral_opt.terminal import (
 )
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from collateral_opt.book import Book
     from collateral_opt.result import Result
     from collateral_opt.second_opinion import CrossCheck
@@ -71,6 +74,9 @@ def allocate(
         Path | None, typer.Option(metavar="FILE", help="Write the linear program as MPS (.mps).")
     ] = None,
     workbook: Annotated[bool, typer.Option("--workbook", help="Write workbook.xlsx too.")] = False,
+    frontier: Annotated[
+        bool, typer.Option("--frontier", help="Write frontier.csv too: the saving against the number of moves.")
+    ] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Leave report.html out.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
@@ -81,7 +87,8 @@ def allocate(
         check_target(out, force=force, book=book)
         programs = [_program_file(path, suffix, force) for path, suffix in ((write_lp, ".lp"), (write_mps, ".mps"))]
 
-        def run(progress: Progress) -> tuple[Result, CrossCheck | None]:
+        def run(progress: Progress) -> tuple[Result, CrossCheck | None, DataFrame | None]:
+            from collateral_opt.frontier import frontier as curve
             from collateral_opt.optimiser import optimise
             from collateral_opt.second_opinion import cross_check as compare
 
@@ -95,16 +102,21 @@ def allocate(
                 if path is not None:
                     _write_program(loaded, path)
             result = optimise(loaded, solver=solver, progress=progress)
-            if cross_check is None:
-                return result, None
-            progress(f"cross-checking with {cross_check}")
-            return result, compare(loaded, cross_check)
+            compared = None
+            if cross_check is not None:
+                progress(f"cross-checking with {cross_check}")
+                compared = compare(loaded, cross_check)
+            return result, compared, curve(loaded, solver=solver, progress=progress) if frontier else None
 
-        result, compared = wait_for(run, quiet=quiet)
+        result, compared, saved = wait_for(run, quiet=quiet)
         if compared is not None:
             _tell_cross_check(compared, quiet)
-        written = write_result(result, out, force=force, workbook=workbook, report=not no_report)
+        written = write_result(
+            result, out, force=force, workbook=workbook, report=not no_report, frontier=saved
+        )
         if not quiet:
+            if saved is not None:
+                say(frontier_text(saved, result.summary["base_currency"]))
             say(summary_text(result, written))
         raise typer.Exit(SHORT if result.status == "short" else COVERED)
 

@@ -18,12 +18,12 @@ from collateral_opt.book import Book
 from collateral_opt.collisions import require_possible_pins
 from collateral_opt.errors import InfeasibleError, SolverError
 from collateral_opt.network import Network, build_network
-from collateral_opt.network.network import Floats
+from collateral_opt.network.network import Floats, Ints
 from collateral_opt.result.answer import Answer
 from collateral_opt.result.assemble import assemble
 from collateral_opt.result.checker import require_valid
 from collateral_opt.result.summary import summarise
-from collateral_opt.solve.executable import make_executable, placements
+from collateral_opt.solve.executable import COARSE, make_executable, narrowed, placements, polish, prices_of_cover
 from collateral_opt.solve.ledger import Ledger
 from collateral_opt.solve.passes import Flows, Passes, cost_bound, solve_flows
 from collateral_opt.solve.registry import solver_named
@@ -34,10 +34,13 @@ from collateral_opt.solve.sparse import SlopeScaling, charges, typical_cost
 if TYPE_CHECKING:
     from collateral_opt.optimiser import Progress
 
-COLUMNS = ("moves", "total_cost", "saving", "lower_bound")
-PRICES = 30
-"""Prices of a move that are tried, each dearer than the one before."""
-RISE = 1.6
+COLUMNS = ("max_moves", "moves", "total_cost", "saving", "lower_bound")
+GAP = 1e-4
+"""How near the integer program comes to its own bound before it stops."""
+NEARBY = 60
+"""Edges that join it besides those in use."""
+RISE = 2.0
+"""How much dearer each price of a move that is tried is than the one before."""
 SETTLE = 2
 """Linear programs solved at each price."""
 
@@ -52,11 +55,15 @@ class Point:
     lots: tuple[int, ...]
     ledger: Ledger
 
+    def edges(self) -> Ints:
+        """The edges that carry anything, or must."""
+        return self.ledger.edge[(np.array(self.lots) > 0) | (np.array(self.ledger.floor) > 0)]
+
 
 def frontier(
     book: Book, *, points: int = 20, solver: str = "highs", progress: Progress | None = None
 ) -> pd.DataFrame:
-    """Cost and saving against the number of moves: at most ``points`` rows of :data:`COLUMNS`, by ``moves``.
+    """Cost and saving against the number of moves: at most ``points`` rows of :data:`COLUMNS`, by ``max_moves``.
 
     A row says what is reached with at most so many deliveries and recalls; ``saving`` is against the fewest moves
     with which as much is covered. Costs are in base currency over the horizon. Every row's answer has passed the
@@ -76,18 +83,46 @@ def frontier(
     chosen, limits = solver_named(solver), Limits(seconds=book.settings.time_limit_s)
     tell("solving")
     passes, flows, road = _first_road(network, chosen, limits)
-    tell("moving less and less")
+    tell("looking for fewer moves")
     found = _answers(passes, flows, chosen, counted.settings.mip_gap, limits)
     short = min(point.short for point in found)
-    told = [point for point in found if point.short == short]
-    best = _least_by_moves(told)
+    best = _least_by_moves([point for point in found if point.short == short])
+    budgets = _budgets(best, points)
+    # Down from many moves to few, and up again: what few moves reach is open to more of them.
+    for allowed in [*reversed(budgets), *budgets]:
+        tell(f"{allowed} moves")
+        best = _least_by_moves([*best, _improved(passes, flows, best, allowed, chosen, limits)])
     rows = []
-    for allowed in _budgets(best, points):
+    for allowed in budgets:
         tell(f"checking {allowed} moves")
-        point = min((p for p in best if p.moves <= allowed), key=lambda p: (p.cost, p.moves))
-        rows.append((point, _bound(passes, flows, allowed)))
+        point = _within(best, allowed)
         _check(counted, road, passes, flows, point, chosen, limits)
+        rows.append((allowed, point, _bound(passes, flows, allowed)))
     return _table(rows, network)
+
+
+def _within(best: list[Point], allowed: int) -> Point:
+    """The best answer with at most so many moves."""
+    return min((p for p in best if p.moves <= allowed), key=lambda p: (p.cost, p.moves))
+
+
+def _improved(
+    passes: Passes, flows: Flows, best: list[Point], allowed: int, solver: Solver, limits: Limits
+) -> Point:
+    """The best answer within ``allowed`` moves, improved among its lines and those of the next one with more."""
+    network = passes.network
+    budgets = [*_other_budgets(network), ("moves", np.flatnonzero(network.switches.is_move), allowed)]
+    within = replace(network, switches=replace(network.switches, budgets=budgets))
+    start = _within(best, allowed)
+    more = min((p for p in best if p.moves > allowed), key=lambda p: p.moves, default=start)
+    prices = prices_of_cover(network, flows)
+    cheap = start.ledger.edge[np.argsort(prices[start.ledger.edge], kind="stable")[:NEARBY]]
+    edge = np.unique(np.concatenate([start.edges(), more.edges(), cheap]))
+    start.ledger.restore(start.lots)
+    ledger = narrowed(start.ledger, edge, within)
+    effort = replace(limits, mip_gap=GAP, mip_nodes=8)
+    polish(ledger, prices[edge], solver, effort, COARSE)
+    return _point(ledger)
 
 
 def _first_road(network: Network, solver: Solver, limits: Limits) -> tuple[Passes, Flows, Network]:
@@ -114,21 +149,18 @@ def _other_budgets(network: Network) -> list[tuple[str, np.ndarray, int]]:
 
 
 def _dearer_and_dearer(passes: Passes, flows: Flows) -> Iterator[Floats]:
-    """Flows [edges] where a move costs more and more, until their number falls no further."""
+    """Flows [edges] where a move costs more and more, until one costs as much as all of them together bring."""
     fixed, is_move = charges(passes), passes.network.switches.is_move
-    scaling, price, before, same = SlopeScaling(passes, flows), typical_cost(flows) / 30, -1, 0
-    for _ in range(PRICES):
+    scaling, price = SlopeScaling(passes, flows), typical_cost(flows) / 3
+    everything = float(np.abs(flows.program.cost[: len(flows.x)]) @ flows.x)
+    while price <= RISE * everything:
         for _ in range(SETTLE):
             try:
                 x = scaling.step(fixed + price * is_move)
             except SolverError:
                 return
         yield x
-        count = int(np.count_nonzero(scaling.on & is_move))
-        same = same + 1 if count == before else 0
-        if same >= 6:
-            return
-        before, price = count, price * RISE
+        price *= RISE
 
 
 def _point(ledger: Ledger) -> Point:
@@ -171,16 +203,17 @@ def _check(
     require_valid(book, assemble(book, answer, summarise(book, answer, bound, passes.least_shortfall, solver.name)))
 
 
-def _table(rows: list[tuple[Point, float]], network: Network) -> pd.DataFrame:
+def _table(rows: list[tuple[int, Point, float]], network: Network) -> pd.DataFrame:
     horizon = network.horizon_years / 10_000
-    dearest = max(point.cost for point, _ in rows)
+    dearest = max(point.cost for _, point, _ in rows)
     cells = [
         (
-            point.moves,
+            float(allowed),
+            float(point.moves),
             float(point.cost * horizon),
             float((dearest - point.cost) * horizon),
             bound * float(horizon),
         )
-        for point, bound in rows
+        for allowed, point, bound in rows
     ]
-    return pd.DataFrame(cells, columns=list(COLUMNS)).drop_duplicates("moves", ignore_index=True)
+    return pd.DataFrame(cells, columns=list(COLUMNS))

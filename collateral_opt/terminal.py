@@ -97,6 +97,17 @@ def summary_text(result: Result, written: Iterable[Path]) -> str:
     return "\n".join(out)
 
 
+def frontier_text(curve: pd.DataFrame, currency: str) -> str:
+    """The curve of saving against moves, one row a budget."""
+    out = [bold(f"{'moves':>8}  {'cost':>16}  {'saving':>16}  at least  ({currency})")]
+    for row in curve.to_dict("records"):
+        out.append(
+            f"{row['max_moves']:>8,.0f}  {_money(row['total_cost']):>16}  {_money(row['saving']):>16}"
+            f"  {_money(row['lower_bound'])}"
+        )
+    return "\n".join([*out, ""])
+
+
 def _covered(result: Result) -> str:
     """How many calls are, and how many agreements beside their calls where the run looks at them."""
     calls, agreements = result.calls, result.agreements

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -66,6 +67,47 @@ def test_a_short_call_is_exit_status_3_with_its_reason(tmp_path: Path) -> None:
     assert done.returncode == 3
     assert "short: 1 of 2 calls covered" in done.stdout and "BANK-1  150,875.00 of 500,000.00" in done.stdout
     assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_facilities_are_told_with_what_they_raised(tmp_path: Path) -> None:
+    done = run("allocate", EXAMPLES / "liquidity-waterfall", "--out", tmp_path / "out")
+    words = "REPO 4,000,360; REDEEM 3,000,000; LINE 1,500,000 (raised, at a cost of 414.00 USD)"
+    assert f"  facilities {words}" in done.stdout.splitlines()
+
+
+def test_reserves_are_told_where_they_are_short(tmp_path: Path) -> None:
+    book = copied(tmp_path, "hqla-buffer")
+    assert " short, " not in run("allocate", book, "--out", tmp_path / "first").stdout
+    (book / "reserves.csv").write_text(
+        "reserve_id,schedule,amount,currency\nLCR,lcr-hqla,9000000,EUR\n", encoding="utf-8"
+    )
+    done = run("allocate", book, "--out", tmp_path / "out")
+    found = re.search(r"^  reserves   1 of 1 reserve short, ([\d,.]+) EUR missing$", done.stdout, re.M)
+    assert done.returncode == 3 and found and f"  reserve LCR  {found[1]} missing" in done.stdout
+
+
+@pytest.mark.parametrize(("bonds", "words", "moves"), [
+    (600_000, "optimal: 0 of 0 calls and 1 of 1 agreement covered", "recalls 1, deliveries 1"),
+    (100_000, "short: 0 of 0 calls and 0 of 1 agreement covered", "recalls 0, deliveries 1"),
+])  # fmt: skip
+def test_moves_are_told_and_what_an_agreement_lacks(tmp_path: Path, bonds: int, words: str, moves: str) -> None:
+    """Bonds at 5 bps take the place of cash at 40 bps; 600k are required, and 300k of cash lie there where few are."""
+    posted = 600_000 if bonds == 600_000 else 300_000
+    tables = {
+        "settings.yaml": "as_of: 2026-03-24T08:00:00-04:00\nbase_currency: USD\nhorizon_days: 360\nscope: reoptimise\n",
+        "assets.csv": "asset_id,asset_type,currency,price\nUSD,cash,USD,1\nBOND,debt,USD,1\n",
+        "holdings.csv": f"holding_id,asset_id,quantity,cost_bps\nH-CASH,USD,0,40\nH-BOND,BOND,{bonds},5\n",
+        "agreements.csv": "agreement_id,counterparty,schedule,requirement\nA,Bank,any,600000\n",
+        "calls.csv": "call_id,agreement_id,amount,currency\n",
+        "posted.csv": f"agreement_id,asset_id,quantity,holding_id\nA,USD,{posted},H-CASH\n",
+        "schedules/any.csv": "asset_id,haircut\nUSD,0\nBOND,0\n",
+    }
+    (tmp_path / "book" / "schedules").mkdir(parents=True)
+    for name, text in tables.items():
+        (tmp_path / "book" / name).write_text(text, encoding="utf-8")
+    lines = run("allocate", tmp_path / "book", "--out", tmp_path / "out").stdout.splitlines()
+    assert lines[0] == words and f"  moves      {moves}" in lines
+    assert ("  agreement A  200,000.00 of 600,000.00" in lines) == (bonds == 100_000)
 
 
 def test_what_is_not_answered_is_refused_once_and_nothing_is_written(tmp_path: Path) -> None:

@@ -195,7 +195,7 @@ def _reserves(result: Result) -> Table | None:
         ]
         for r in _records(_short_first(reserves), _MOST_ROWS)
     ]
-    heads = _heads("reserve", "required#", "counted#", "shortfall#", "price of one more, bp a year#")
+    heads = _heads("reserve", "required#", "counted#", "shortfall#", "price, bp a year#")
     return Table("Reserves", note.strip(), heads, [Group(rows)])
 
 
@@ -213,7 +213,7 @@ def _agreements(result: Result) -> Table | None:
         "What each requires beside its calls, and what is there for that; collateral value. Posted is what lay there "
         f"before: kept and recalled. {_cut(len(agreements), 'agreements')}"
     )
-    heads = _heads("agreement", *(f"{f}#" for f in figures), "price of one more, bp a year#")
+    heads = _heads("agreement", *(f"{f}#" for f in figures), "price, bp a year#")
     return Table("What is posted", note.strip(), heads, [Group(rows)])
 
 

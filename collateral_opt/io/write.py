@@ -32,7 +32,13 @@ Format = Callable[[float], str]
 
 
 def write_result(
-    result: Result, out: Path, *, force: bool = False, workbook: bool = False, report: bool = True
+    result: Result,
+    out: Path,
+    *,
+    force: bool = False,
+    workbook: bool = False,
+    report: bool = True,
+    frontier: pd.DataFrame | None = None,
 ) -> list[Path]:
     """Write the result's files into the folder ``out`` and return their paths.
 
@@ -46,6 +52,8 @@ def write_result(
     with staged_folder(out, force=force, marker=_MARKER, ours=RESULT_FILES) as staging:
         for name in _told(result):
             _write_text(staging / f"{name}.csv", csv_text(getattr(result, name), FORMATS[name]))
+        if frontier is not None:
+            _write_text(staging / "frontier.csv", csv_text(frontier, FRONTIER_FORMATS))
         _write_text(staging / "summary.json", summary_text(result.summary))
         if report:
             from collateral_opt.io.report import report_html
@@ -132,9 +140,13 @@ FORMATS: Mapping[str, Mapping[str, Format]] = {
     "changes": {"sent": decimal_text, "now": decimal_text},
 }  # fmt: skip
 TABLES = tuple(FORMATS)
+FRONTIER_FORMATS: Mapping[str, Format] = {
+    "max_moves": decimal_text, "moves": decimal_text, "total_cost": money_text, "saving": money_text,
+    "lower_bound": money_text,
+}  # fmt: skip
 ON_OCCASION = frozenset({"agreements", "changes"})
 """Tables that are written only where the run has something to say in them."""
-RESULT_FILES = frozenset({*(f"{name}.csv" for name in TABLES), "summary.json", "report.html", "workbook.xlsx"})
+RESULT_FILES = frozenset({*(f"{name}.csv" for name in TABLES), "summary.json", "frontier.csv", "report.html", "workbook.xlsx"})
 
 
 def check_target(out: Path, *, force: bool, book: Path | None = None) -> None:

@@ -67,12 +67,11 @@ def make_executable(passes: Passes, flows: Flows, solver: Solver, mip_gap: float
 
 def placements(network: Network, flows: Flows, targets: Sequence[Floats]) -> Iterator[Ledger]:
     """What each of ``targets`` comes to in whole lots, one after another on one ledger."""
-    prices = _prices(network, flows)
+    prices = prices_of_cover(network, flows)
     edge = _pool(network, flows, np.any([x > 0 for x in targets], axis=0))
     ledger, price = Ledger(network, edge, _set_aside(network, flows)), prices[edge]
     for x in targets:
         place(ledger, x[edge], price)
-        refit(ledger, price)
         yield ledger
 
 
@@ -94,7 +93,7 @@ def _settled(
     set_aside: dict[int, Fraction],
 ) -> Ledger:
     """The best of what ``targets`` come to in whole lots, improved by an integer program where that is worth it."""
-    prices = _prices(network, flows)
+    prices = prices_of_cover(network, flows)
     carries = np.any([x > 0 for x in targets], axis=0)
     pool = _pool(network, flows, carries)
     ledger = _best_placed(network, flows, targets, pool, prices, mip_gap, set_aside)
@@ -111,12 +110,14 @@ def _settled(
                 polish(
                     ledger, prices[ledger.edge], solver, _effort(ledger, limits, mip_gap), fine, Passes.least_shortfalls
                 )
-        # Few assets a call can mean that single lots decide who is covered; movements are a matter of which lines.
+        # Few assets a call can mean that single lots decide who is covered. Movements are a matter of which lines, and
+        # there the root of the search finds nearly all there is to find.
         caps_assets = any(label[0] == "asset" for label in network.switches.labels)
         for fine in (COARSE, *[FINE] * (REPEATS if caps_assets else 0)):
             few = _focused(ledger, targets, prices)
             before = _standing(few)
-            polish(few, prices[few.edge], solver, _effort(few, limits, mip_gap), fine)
+            effort = _effort(few, limits, mip_gap)
+            polish(few, prices[few.edge], solver, effort if caps_assets else replace(effort, mip_nodes=1), fine)
             _spread(few, ledger)
             if fine == FINE and _standing(few) == before:
                 break
@@ -141,8 +142,14 @@ def _focused(ledger: Ledger, targets: Sequence[Floats], prices: Floats) -> Ledge
     used = np.any([x[edge] > 0 for x in targets], axis=0) | (np.array(ledger.lots) > 0) | (np.array(ledger.floor) > 0)
     order = np.lexsort((edge, prices[edge], ~used))
     kept = np.sort(order[: max(FOCUS, int(np.count_nonzero(used)))])
-    small = Ledger(ledger.network, edge[kept], ledger.set_aside)
-    small.restore(tuple(ledger.lots[k] for k in kept.tolist()))
+    return narrowed(ledger, edge[kept], ledger.network)
+
+
+def narrowed(ledger: Ledger, edge: Ints, network: Network) -> Ledger:
+    """The same lots on a ledger of ``edge`` alone, which has all edges that carry any."""
+    small = Ledger(network, edge, ledger.set_aside)
+    lots = dict(zip(ledger.edge.tolist(), ledger.lots, strict=True))
+    small.restore(tuple(lots.get(e, 0) for e in edge.tolist()))
     return small
 
 
@@ -196,7 +203,7 @@ def _nearest(use: Ints, price: Floats, among: Ints) -> Ints:
     return order[place_in_call < POOL_PER_CALL]
 
 
-def _prices(network: Network, flows: Flows) -> Floats:
+def prices_of_cover(network: Network, flows: Flows) -> Floats:
     """Per edge: basis points a year for one unit of cover, with what the supply and limits it takes are worth."""
     uses = network.uses
     worth = [flows.duals[("cover", *label)] for label in uses.label[: uses.asking]]
