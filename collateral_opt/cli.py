@@ -111,9 +111,7 @@ def allocate(
         result, compared, saved = wait_for(run, quiet=quiet)
         if compared is not None:
             _tell_cross_check(compared, quiet)
-        written = write_result(
-            result, out, force=force, workbook=workbook, report=not no_report, frontier=saved
-        )
+        written = write_result(result, out, force=force, workbook=workbook, report=not no_report, frontier=saved)
         if not quiet:
             if saved is not None:
                 say(frontier_text(saved, result.summary["base_currency"]))

@@ -60,9 +60,7 @@ class Point:
         return self.ledger.edge[(np.array(self.lots) > 0) | (np.array(self.ledger.floor) > 0)]
 
 
-def frontier(
-    book: Book, *, points: int = 20, solver: str = "highs", progress: Progress | None = None
-) -> pd.DataFrame:
+def frontier(book: Book, *, points: int = 20, solver: str = "highs", progress: Progress | None = None) -> pd.DataFrame:
     """Cost and saving against the number of moves: at most ``points`` rows of :data:`COLUMNS`, by ``max_moves``.
 
     A row says what is reached with at most so many deliveries and recalls; ``saving`` is against the fewest moves
@@ -106,9 +104,7 @@ def _within(best: list[Point], allowed: int) -> Point:
     return min((p for p in best if p.moves <= allowed), key=lambda p: (p.cost, p.moves))
 
 
-def _improved(
-    passes: Passes, flows: Flows, best: list[Point], allowed: int, solver: Solver, limits: Limits
-) -> Point:
+def _improved(passes: Passes, flows: Flows, best: list[Point], allowed: int, solver: Solver, limits: Limits) -> Point:
     """The best answer within ``allowed`` moves, improved among its lines and those of the next one with more."""
     network = passes.network
     budgets = [*_other_budgets(network), ("moves", np.flatnonzero(network.switches.is_move), allowed)]

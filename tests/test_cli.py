@@ -110,14 +110,27 @@ def test_moves_are_told_and_what_an_agreement_lacks(tmp_path: Path, bonds: int, 
     assert ("  agreement A  200,000.00 of 600,000.00" in lines) == (bonds == 100_000)
 
 
-def test_what_is_not_answered_is_refused_once_and_nothing_is_written(tmp_path: Path) -> None:
+def test_an_impossible_pin_is_refused_once_and_nothing_is_written(tmp_path: Path) -> None:
     book = shutil.copytree(CHEAP, tmp_path / "book")
     holding = (book / "holdings.csv").read_text(encoding="utf-8").splitlines()[1].split(",")[0]
-    (book / "pins.csv").write_text(f"call_id,holding_id,forbid\nMC1,{holding},true\n", encoding="utf-8")
-    done = run("allocate", book, "--out", tmp_path / "out", "--write-lp", tmp_path / "program.lp")
-    assert done.returncode == 2
-    assert done.stderr.count("E801") == 1
-    assert names(tmp_path) == ["book"]
+    (book / "pins.csv").write_text(f"call_id,holding_id,quantity\nMC1,{holding},9e12\n", encoding="utf-8")
+    for command in (["check"], ["allocate", "--out", tmp_path / "out", "--write-lp", tmp_path / "program.lp"]):
+        done = run(command[0], book, *command[1:])
+        assert done.returncode == 2
+        assert (done.stderr + done.stdout).count("E814") == 1
+        assert names(tmp_path) == ["book"]
+
+
+def test_the_curve_of_moves_is_written_when_asked_for(tmp_path: Path) -> None:
+    done = run("allocate", EXAMPLES / "move-budget", "--out", tmp_path / "out", "--no-report", "--frontier")
+    assert done.returncode == 0
+    curve = (tmp_path / "out" / "frontier.csv").read_text(encoding="utf-8").splitlines()
+    assert curve[0] == "max_moves,moves,total_cost,saving,lower_bound"
+    # worked by hand in the example's README
+    assert [row.split(",")[:4] for row in curve[1::2]] == [
+        ["1", "1", "453.50", "0.00"], ["3", "3", "273.50", "180.00"], ["5", "5", "191.00", "262.50"],
+        ["7", "7", "157.25", "296.25"],
+    ]  # fmt: skip
 
 
 def test_quiet_says_nothing(tmp_path: Path) -> None:

@@ -165,10 +165,17 @@ def test_an_hour_before_the_cut_off_bonds_meet_both_calls(tmp_path: Path) -> Non
     assert run.summary["total_cost"] == pytest.approx(2 * (500 * 5 / 120 + 15), abs=1e-9)
 
 
-@pytest.mark.xfail(strict=True, reason="prices spread the cost of a movement over its line")
 def test_one_more_unit_of_a_line_that_moves_anyway_does_not_move_again(tmp_path: Path) -> None:
     run = Run("cut-off", tmp_path / "out")
     assert run.column("calls", "call_id", "marginal_cost_bps") == {"MC-TODAY": "24", "MC-TUESDAY": "5.102041"}
+
+
+def test_prices_are_those_of_the_lines_chosen(tmp_path: Path) -> None:
+    """A4 at 8 bp over 0.98 fills North, B1 at 2 South; a unit more of A2 at 3 saves 5, of what is left over nothing."""
+    run = Run("line-caps", tmp_path / "out")
+    assert run.column("calls", "call_id", "marginal_cost_bps") == {"N1": "8.163265", "S1": "2.040816"}
+    scarcity = run.column("inventory", "holding_id", "scarcity_bps")
+    assert scarcity == {"H-A1": "0", "H-A2": "5", "H-A3": "0", "H-A4": "0", "H-B1": "0", "H-B2": "0"}
 
 
 def test_hqla_buffer(tmp_path: Path) -> None:
@@ -259,8 +266,14 @@ def test_substitution(tmp_path: Path) -> None:
     assert (fund["kept"], fund["recalled"]) == ("95000.00", "0.00")
     cash = next(row for row in run.table("inventory") if row["holding_id"] == "H-CASH")
     assert [cash[c] for c in ("quantity", "recalled", "used", "left")] == ["98000", "962000", "490000", "570000"]
-    order = [(row["action"], row["agreement_id"]) for row in run.table("steps")]
-    assert order == [("deliver", "BANK"), ("deliver", "BANK"), ("recall", "BANK"), ("deliver", "CCP")]
+    steps = [(row["action"], row["agreement_id"], row["quantity"], row["start_by"][11:16]) for row in run.table("steps")]
+    assert steps == [
+        ("deliver", "BANK", "400000", ""),
+        ("deliver", "BANK", "600000", ""),
+        ("recall", "BANK", "392000", "13:00"),
+        ("deliver", "CCP", "490000", ""),
+        ("recall", "BANK", "570000", ""),
+    ]
 
 
 def test_without_substitution_the_call_is_short(tmp_path: Path) -> None:

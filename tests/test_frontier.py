@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from collateral_opt.frontier import frontier
-from tests.test_reoptimise import ANY, ASSETS, BONDS, CASH, NO_CALLS, A, B
 from tests.desks import desk
+from tests.test_reoptimise import ANY, ASSETS, BONDS, CASH, NO_CALLS, A, B
 
 
 def test_the_best_moves_come_first() -> None:

@@ -23,7 +23,7 @@ _TOPICS = {
     "5": "Schedules",
     "6": "Dates and the desk's good sense",
     "7": "Settings",
-    "8": "What this version does not answer yet",
+    "8": "Pins that cannot hold",
 }
 
 
@@ -292,18 +292,22 @@ _CODES = (
         "Write lines such as `base_currency: EUR`.",
     ),
     # 8 Pins that cannot hold
-    Code("E811", "it cannot be delivered there: {reason}.", "Remove the pin, or mend what stands in its way."),
-    Code("E812", "the quantity is no whole number of lots of {lot}.", "Correct it, or the lot_size of the asset."),
+    Code("E811", "{value}: it cannot be delivered there: {reason}.", "Remove the pin, or mend what stands in its way."),
+    Code(
+        "E812",
+        "{value}: the quantity is no whole number of lots of {lot}.",
+        "Correct it, or the lot_size of the asset.",
+    ),
     Code(
         "E813",
-        "the quantity is below the least that a line there may have, {least}.",
+        "{value}: the quantity is below the least that a line there may have, {least}.",
         "Pin at least that much, or forbid the line.",
     ),
-    Code("E814", "the quantity is more than there is of it, {held}.", "Pin less."),
-    Code("E815", "pinned, that comes to more than {what}.", "Pin less of one of them."),
+    Code("E814", "{value}: the quantity is more than there is of it, {held}.", "Pin less."),
+    Code("E815", "{value}: pinned, that comes to more than {what}.", "Pin less."),
     Code(
         "E816",
-        "these pins cannot hold together: no answer keeps every limit beside them.",
+        "{value}: these pins cannot hold together: no answer keeps every limit beside them.",
         "Remove or lower one of them.",
     ),
 )

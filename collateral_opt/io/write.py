@@ -146,7 +146,9 @@ FRONTIER_FORMATS: Mapping[str, Format] = {
 }  # fmt: skip
 ON_OCCASION = frozenset({"agreements", "changes"})
 """Tables that are written only where the run has something to say in them."""
-RESULT_FILES = frozenset({*(f"{name}.csv" for name in TABLES), "summary.json", "frontier.csv", "report.html", "workbook.xlsx"})
+RESULT_FILES = frozenset(
+    {*(f"{name}.csv" for name in TABLES), "summary.json", "frontier.csv", "report.html", "workbook.xlsx"}
+)
 
 
 def check_target(out: Path, *, force: bool, book: Path | None = None) -> None:

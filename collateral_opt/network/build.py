@@ -52,6 +52,10 @@ def build_network(book: Book) -> Network:
         pinned=pinned,
         posted=facts.posted if facts.reoptimises else (),
         keep_bps=keep_bps if facts.reoptimises else (),
+        due=[
+            None if open_ended else int(due)
+            for open_ended, due in zip(facts.terms.open_ended, facts.terms.due, strict=True)
+        ],
         standing_cost=sum(stays, Fraction(0)) if facts.reoptimises else Fraction(0),
     )
 

@@ -421,12 +421,20 @@ class Network:
     """Whatever lies at agreements, where it may move; what is not locked are the last sources, in this order."""
     keep_bps: Sequence[float] = ()
     """What a year of leaving each of ``posted`` there costs."""
+    due: Sequence[int | None] = ()
+    """By use, until when it takes what: nanoseconds of UTC, None where there is no deadline."""
     standing_cost: Fraction = Fraction(0)
     """What leaving everything where it lies costs, in base currency times yearly basis points."""
 
     @cached_property
     def edge_asset(self) -> Ints:
         return self.sources.asset[self.edges.source]
+
+    @cached_property
+    def wait_of(self) -> Mapping[int, int]:
+        """By posted line: nanoseconds from the start of its recall until it can have arrived elsewhere."""
+        recallable = self.sources.recallable
+        return dict(zip(recallable.line.tolist(), recallable.wait.tolist(), strict=True))
 
     @cached_property
     def line(self) -> Ints:

@@ -183,11 +183,38 @@ class Answer:
             )
         return tuple(merged.values())
 
+    @cached_property
+    def prices(self) -> Mapping[tuple[str, ...], float]:
+        """The price of each row of the program, in basis points a year.
+
+        Where lines cost something for being there, or may not be of any size, they are those of the lines chosen.
+        """
+        network = self.network
+        free = not len(network.switches) and not np.any(network.least_value > network.lot_value * (1 + 1e-9))
+        if free:
+            return self.flows.duals
+        short = np.array([float(s) for s in self.shortfalls])
+        found = self.passes.prices_with(self.delivered + self.counted, short)
+        return self.flows.duals if found is None else found
+
     @property
     def moves(self) -> int:
         """Deliveries to calls and agreements, and recalls."""
         delivered = sum(1 for line in self.lines if line.use < self.network.uses.demands)
         return delivered + sum(1 for stay in self.stays if stay.recalled)
+
+    @cached_property
+    def recalls(self) -> Mapping[tuple[int, int], Fraction]:
+        """Units recalled, by the posted line they lay in and the use they are for (home: nobody waits)."""
+        network, sources = self.network, self.network.sources
+        units: dict[tuple[int, int], Fraction] = defaultdict(Fraction)
+        for e, market_value in self._moved:
+            source = int(network.edges.source[e])
+            if sources.is_posted[source]:
+                line = int(sources.recallable.line[source - sources.first_posted])
+                unit_value = network.assets.exact_unit_value(int(sources.asset[source]))
+                units[line, int(network.edges.use[e])] += market_value / unit_value
+        return units
 
     @cached_property
     def recalled_into(self) -> Mapping[str, Fraction]:

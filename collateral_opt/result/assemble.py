@@ -49,7 +49,8 @@ def _frame(table: str, rows: list[tuple[Any, ...]]) -> pd.DataFrame:
     columns = COLUMNS[table]
     cells = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
     names = {"call_id", "agreement_id", "holding_id", "facility_id", "from_facility_id", "asset_id", "action",
-             "reserve_id", "limit", "group", "reason", "together", "bridge", "state", "change"}  # fmt: skip
+             "reserve_id", "limit", "group", "reason", "settles", "start_by", "together", "bridge", "state",
+             "change"}  # fmt: skip
     return pd.DataFrame(
         {
             column: pd.Series(list(values), dtype=object if column in names else np.float64)
@@ -189,7 +190,7 @@ def _shown(shortfall: Fraction) -> float:
 
 def _marginal_costs(answer: Answer) -> Floats:
     """Per use that asks: the dual of its cover, less what the room is worth that it gives to caps on it."""
-    uses, duals = answer.network.uses, answer.flows.duals
+    uses, duals = answer.network.uses, answer.prices
     cost = np.array([duals[("cover", *label)] for label in uses.label[: uses.asking]])
     for block in answer.network.limits:
         governed = block.governed[block.governed < uses.asking]
@@ -205,7 +206,7 @@ def _inventory(answer: Answer) -> pd.DataFrame:
     for line in answer.lines:
         used[line.source] += line.quantity
     at_home: dict[str, float] = defaultdict(float)
-    for label, dual in answer.flows.duals.items():
+    for label, dual in answer.prices.items():
         if label[0] == "home":
             at_home[label[1]] += _worth(dual)
     rows: list[tuple[Any, ...]] = []
@@ -220,7 +221,7 @@ def _inventory(answer: Answer) -> pd.DataFrame:
                 float(back),
                 float(used[i]),
                 float(quantity + back - used[i]),
-                _worth(answer.flows.duals.get(("supply", identifier), 0.0)) + at_home[identifier],
+                _worth(answer.prices.get(("supply", identifier), 0.0)) + at_home[identifier],
             )
         )
     return _frame("inventory", rows)
@@ -259,7 +260,7 @@ def _limits(answer: Answer) -> pd.DataFrame:
     for block in network.limits:
         used, cap, _ = measured(block, view, flow)
         for g, group in enumerate(block.groups):
-            dual = _worth(answer.flows.duals.get(("limit", block.place, block.label, block.basis, group), 0.0))
+            dual = _worth(answer.prices.get(("limit", block.place, block.label, block.basis, group), 0.0))
             key, row = (block.place, block.label, group), (cap[g] - used[g], used[g], cap[g], dual)
             known = tightest.get(key)
             if known is not None:

@@ -36,6 +36,8 @@ def reason_for_shortfall(answer: Answer, use: int) -> str:
     full = _full_limits(answer, use, idle)
     if answer.ledger.lines_left(use) == 0:
         said = "no more assets may be delivered to one call, and those that are do not suffice"
+    elif np.any(idle) and not answer.ledger.moves_left:
+        said = "no more moves may be made in this run"
     elif full:
         said = f"limits are full: {', '.join(full)}"
     elif np.any(idle):

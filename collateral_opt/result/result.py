@@ -28,8 +28,8 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "reserves": ("reserve_id", "required", "counted", "shortfall", "marginal_cost_bps"),
     "limits": ("agreement_id", "limit", "group", "used", "cap", "shadow_price"),
     "steps": (
-        "step", "action", "call_id", "agreement_id", "facility_id", "holding_id", "asset_id", "quantity", "together",
-        "bridge",
+        "step", "action", "call_id", "agreement_id", "facility_id", "holding_id", "asset_id", "quantity", "settles",
+        "start_by", "together", "bridge",
     ),
     "changes": ("call_id", "holding_id", "facility_id", "asset_id", "state", "sent", "now", "change"),
 }  # fmt: skip

@@ -1,4 +1,8 @@
-"""The steps of an answer in an order that can be carried out: funding, deliveries, recalls."""
+"""The steps of an answer in an order that can be carried out: funding, deliveries, recalls.
+
+What is recalled for a use with a deadline is a step of its own, for it must start by then. Where the order leaves a
+choice, what settles or must start earlier comes first.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,11 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from collateral_opt.book import Book
 from collateral_opt.network.exact import exact
+from collateral_opt.network.network import Kind
 from collateral_opt.result.answer import Answer, Line
 from collateral_opt.result.ordering import Bridge, Order, Step, order_steps
 
@@ -20,10 +26,21 @@ Row = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Movement:
-    """A step with what its row says: call, agreement, facility, holding, asset and quantity."""
+    """A step with what its row says: call, agreement, facility, holding, asset and quantity, and its times.
+
+    ``settles`` is when it can have arrived, ``start_by`` when it must have begun, in nanoseconds of UTC.
+    """
 
     step: Step
     row: Row
+    settles: int | None = None
+    start_by: int | None = None
+
+    @property
+    def when(self) -> float:
+        """What orders steps that could go either way."""
+        times = [t for t in (self.settles, self.start_by) if t is not None]
+        return min(times, default=float("inf"))
 
 
 def step_rows(book: Book, answer: Answer) -> tuple[list[Row], Order]:
@@ -32,7 +49,7 @@ def step_rows(book: Book, answer: Answer) -> tuple[list[Row], Order]:
     A step takes what is at home in a holding, or the proceeds of a facility; a recall may not leave an agreement with
     less than all it requires, its calls included, or with less than it has at the end.
     """
-    movements = [*_funding(book, answer), *_deliveries(answer), *_recalls(answer)]
+    movements = sorted([*_funding(book, answer), *_deliveries(answer), *_recalls(book, answer)], key=_when)
     stocks: dict[Hashable, Fraction] = {
         ("holding", answer.network.sources.ids[i]): exact(answer.network.sources.quantity[i])
         for i in np.flatnonzero(answer.network.sources.is_holding).tolist()
@@ -44,8 +61,21 @@ def step_rows(book: Book, answer: Answer) -> tuple[list[Row], Order]:
         bridge = "; ".join(_words(bridge) for bridge in taken.bridges)
         for at in taken.steps:
             together = len(taken.steps) > 1
-            rows.append((float(number), *movements[at].row, "yes" if together else None, bridge or None))
+            movement = movements[at]
+            times = (_time(book, movement.settles), _time(book, movement.start_by))
+            rows.append((float(number), *movement.row, *times, "yes" if together else None, bridge or None))
     return rows, order
+
+
+def _when(movement: Movement) -> float:
+    return movement.when
+
+
+def _time(book: Book, at: int | None) -> str | None:
+    """As ``as_of``'s own offset writes it."""
+    if at is None:
+        return None
+    return str(pd.Timestamp(at, tz="UTC").tz_convert(book.settings.as_of.tzinfo).isoformat(timespec="minutes"))
 
 
 def _funding(book: Book, answer: Answer) -> Iterator[Movement]:
@@ -58,12 +88,14 @@ def _funding(book: Book, answer: Answer) -> Iterator[Movement]:
         given = [line for line in answer.lines if line.use == sources.funded_by[facility]]
         for line in given:
             step = Step(name, kinds[name], takes=_taken(answer, line), gives={proceeds: line.collateral_value})
-            yield Movement(step, (kinds[name], None, None, name, *_source(answer, line), float(line.quantity)))
+            row = (kinds[name], None, None, name, *_source(answer, line), float(line.quantity))
+            yield Movement(step, row, settles=_settles(answer, line))
         if produced and not given:
             asset = int(sources.asset[facility])
             units = float(produced / network.assets.exact_unit_value(asset))
             step = Step(name, kinds[name], gives={proceeds: produced})
-            yield Movement(step, (kinds[name], None, None, name, None, network.assets.ids[asset], units))
+            row = (kinds[name], None, None, name, None, network.assets.ids[asset], units)
+            yield Movement(step, row, settles=int(sources.deliverable_at[facility]))
 
 
 def _deliveries(answer: Answer) -> Iterator[Movement]:
@@ -75,21 +107,36 @@ def _deliveries(answer: Answer) -> Iterator[Movement]:
         call = uses.ids[line.use] if line.use < uses.calls else None
         facility = network.sources.ids[line.source] if network.sources.is_facility[line.source] else None
         step = Step(call or agreement, "deliver", takes=_taken(answer, line), raises={agreement: line.collateral_value})
-        yield Movement(step, ("deliver", call, agreement, facility, *_source(answer, line), float(line.quantity)))
+        row = ("deliver", call, agreement, facility, *_source(answer, line), float(line.quantity))
+        yield Movement(step, row, settles=_settles(answer, line))
 
 
-def _recalls(answer: Answer) -> Iterator[Movement]:
-    network = answer.network
-    into: dict[Hashable, Fraction]
-    for stay in answer.stays:
-        if not stay.recalled:
-            continue
-        agreement = network.agreement_ids[stay.agreement]
-        value = stay.recalled * stay.unit_value * stay.factor
-        into = {("holding", stay.holding_id): stay.recalled} if stay.holding_id is not None else {}
+def _recalls(book: Book, answer: Answer) -> Iterator[Movement]:
+    """What is recalled, by place, holding and the time by which it must start."""
+    network, uses = answer.network, answer.network.uses
+    parts: dict[tuple[int, int, str, float], Fraction] = defaultdict(Fraction)
+    for (at, use), units in answer.recalls.items():
+        line = network.posted[at]
+        due = network.due[use] if uses.kind[use] in (Kind.CALL, Kind.FACILITY) else None
+        start_by = float("inf") if due is None else float(due - network.wait_of[at])
+        parts[line.agreement, line.asset, line.holding_id or "", start_by] += units
+    factors = {(stay.agreement, stay.asset, stay.holding_id or ""): stay.factor for stay in answer.stays}
+    for (at_agreement, asset, joins, start_by), units in sorted(parts.items()):
+        agreement = network.agreement_ids[at_agreement]
+        value = units * network.assets.exact_unit_value(asset) * factors[at_agreement, asset, joins]
+        into: dict[Hashable, Fraction] = {("holding", joins): units} if joins else {}
         step = Step(agreement, "recall", gives=into, lowers={agreement: value} if value else {})
-        asset = network.assets.ids[stay.asset]
-        yield Movement(step, ("recall", None, agreement, None, stay.holding_id, asset, float(stay.recalled)))
+        row = ("recall", None, agreement, None, joins or None, network.assets.ids[asset], float(units))
+        yield Movement(step, row, start_by=None if start_by == float("inf") else int(start_by))
+
+
+def _settles(answer: Answer, line: Line) -> int | None:
+    """When a line out of what is at home can have arrived; of what has to be recalled first that depends."""
+    network = answer.network
+    source = network.sources.ids[line.source]
+    if not network.sources.is_facility[line.source] and answer.recalled_into.get(source):
+        return None
+    return int(network.sources.deliverable_at[line.source])
 
 
 def _taken(answer: Answer, line: Line) -> Mapping[Hashable, Fraction]:

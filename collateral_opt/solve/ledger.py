@@ -157,6 +157,12 @@ class Ledger:
         needed = Counter(b for s in self._switches_of[k] if not self._edges_on[s] for b in self._budgets_of[s])
         return all(self._unspent[b] >= count for b, count in needed.items())
 
+    @property
+    def moves_left(self) -> bool:
+        """Whether the budget of moves, if there is one, allows another."""
+        budgets = zip(self.network.switches.budgets, self._unspent, strict=True)
+        return all(unspent > 0 for (name, _, _), unspent in budgets if name == "moves")
+
     def opening_cost(self, k: int) -> float:
         """What the line on edge ``k`` would cost for being there, as :meth:`weighed_cost` counts it."""
         switches = self.network.switches

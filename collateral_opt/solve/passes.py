@@ -206,6 +206,49 @@ class Passes:
         """The most that the edges of each switch can carry together."""
         return most_on(self.view, self.program.upper[: self._edges])
 
+    def prices_with(self, x: Floats, short: Floats) -> Mapping[tuple[str, ...], float] | None:
+        """The price of each row where just the lines of ``x`` [edges] are there, and nobody is shorter than ``short``.
+
+        What a line costs for being there is paid whatever its size, and a line that is as small as it may be can only
+        grow. None where no linear program has that answer. In basis points a year.
+        """
+        network, switches = self.network, self.network.switches
+        has_least = self._least > self._lot * (1 + 1e-9)
+        column, at = self.view.columns_of(switches.edge)
+        switch = switches.switch[at]
+        on = np.bincount(switch, weights=x[column], minlength=len(switches)) > 0
+        shut = has_least & (x <= 0)
+        shut[column[~on[switch]]] = True
+        lower, upper, row_upper = self._lower.copy(), self.program.upper / self.scaling.column, self._row_upper.copy()
+        lower[: self._edges][has_least & ~shut] = (np.minimum(self._least, x) / self.scaling.column[: self._edges])[
+            has_least & ~shut
+        ]
+        upper[: self._edges][shut] = 0.0
+        upper[self._shorts] = (short + 1e-6 * network.uses.size[: len(short)]) / self.scaling.column[self._shorts]
+        free = [r for r, label in enumerate(self.program.rows.labels) if label[0] in ("promised", "switch", "budget")]
+        row_upper[free] = np.inf
+        cost = self.scaled.cost.copy()
+        first = self._edges + network.uses.asking
+        cost[first : first + len(switches)] = 0.0
+        self.session.change_column_bounds(lower, upper)
+        self.session.change_row_bounds(self._row_lower, row_upper)
+        self.session.change_costs(cost)
+        solution = self.session.solve(self.limits)
+        self.session.change_column_bounds(self._lower, self._upper)
+        self.session.change_row_bounds(self._row_lower, self._row_upper)
+        if solution.status is not Status.OPTIMAL:
+            return None
+        duals = solution.row_dual * self.scaling.objective / self.scaling.row
+        return dict(zip(self.program.rows.labels, duals.tolist(), strict=True))
+
+    @property
+    def _least(self) -> Floats:
+        return self.network.least_value[self.view.edge]
+
+    @property
+    def _lot(self) -> Floats:
+        return self.network.lot_value[self.view.edge]
+
     def _cheaper_than(self, shortest: Solution) -> Solution:
         """The cost pass, or ``shortest`` where a limit strikes before it has an answer."""
         try:

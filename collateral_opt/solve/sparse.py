@@ -37,7 +37,8 @@ class SlopeScaling:
         self._carry(flows.x)
 
     def _carry(self, x: Floats) -> None:
-        self.carried: Floats = np.bincount(self._switch, weights=x[self._column], minlength=len(self._most))
+        carried = np.bincount(self._switch, weights=x[self._column], minlength=len(self._most))
+        self.carried: Floats = carried.astype(np.float64)
 
     @property
     def on(self) -> Bools:

@@ -33,7 +33,8 @@ def made_result(lines: int = 3, **changes: Any) -> Result:
         "nothing <b>left</b>"],
     })  # fmt: skip
     frames["inventory"] = pd.DataFrame({
-        "holding_id": ["H1"], "asset_id": ["0123"], "quantity": [1e15], "used": [0.1], "left": [1e-7],
+        "holding_id": ["H1"], "asset_id": ["0123"], "quantity": [1e15], "recalled": [0.0], "used": [0.1],
+        "left": [1e-7],
         "scarcity_bps": [-1e-12],
     })  # fmt: skip
     frames["limits"] = pd.DataFrame({
