@@ -266,7 +266,8 @@ def test_substitution(tmp_path: Path) -> None:
     assert (fund["kept"], fund["recalled"]) == ("95000.00", "0.00")
     cash = next(row for row in run.table("inventory") if row["holding_id"] == "H-CASH")
     assert [cash[c] for c in ("quantity", "recalled", "used", "left")] == ["98000", "962000", "490000", "570000"]
-    steps = [(row["action"], row["agreement_id"], row["quantity"], row["start_by"][11:16]) for row in run.table("steps")]
+    said = run.table("steps")
+    steps = [(row["action"], row["agreement_id"], row["quantity"], row["start_by"][11:16]) for row in said]
     assert steps == [
         ("deliver", "BANK", "400000", ""),
         ("deliver", "BANK", "600000", ""),

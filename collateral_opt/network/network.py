@@ -487,12 +487,11 @@ class Network:
         return replace(self, limits=[replace(b, shut=b.shut & ~self.curable(b)) for b in self.limits]), self
 
     def curable(self, block: LimitBlock) -> Bools:
-        """Groups that this run can bring back under their cap."""
-        if block.cap.of == "posted":
-            return np.ones(len(block.groups), dtype=bool)
-        curable = np.zeros(len(block.groups), dtype=bool)
-        curable[block.group[block.recalled]] = True
-        return curable
+        """Groups that this run can bring back under their cap, and that something more could then go into."""
+        takes, gives = np.zeros((2, len(block.groups)), dtype=bool)
+        takes[block.group[~block.recalled]] = True
+        gives[block.group[block.recalled]] = True
+        return takes & (gives | (block.cap.of == "posted"))
 
     def leaves(self, block: LimitBlock, edges: Ints) -> Bools:
         """Which of ``edges`` recall something from where ``block`` holds, rather than deliver to it."""

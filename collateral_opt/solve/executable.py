@@ -473,6 +473,8 @@ def polish(
     snapped = _snapped(found, view, program)
     answers = [(rank_before, before)]
     put(ledger, snapped)
+    for j in turns(ledger):
+        trim(ledger, j, price)
     if _holds(ledger):
         answers.append((_standing(ledger), ledger.snapshot()))
     place(ledger, snapped, price)
@@ -482,16 +484,9 @@ def polish(
 
 
 def _holds(ledger: Ledger) -> bool:
-    """Every row and budget holds, nothing is overdrawn, and no line is more than a lot too large."""
-    demands = range(ledger.network.uses.demands)
-    too_much = any(
-        -ledger.missing[j] >= ledger.value[k] and ledger.removable(k, 1)
-        for j in demands
-        for k in ledger.lines_of[j]
-        if ledger.lots[k]
-    )
+    """Every row and budget holds, and nothing is overdrawn."""
     overdrawn = any(ledger.overdrawn(j) for j in range(ledger.network.uses.calls, len(ledger.network.uses)))
-    return not (ledger.broken_rows() or ledger.overspent_budgets or overdrawn or too_much)
+    return not (ledger.broken_rows() or ledger.overspent_budgets or overdrawn)
 
 
 def _standing(ledger: Ledger) -> tuple[tuple[Fraction, ...], Fraction, int]:
