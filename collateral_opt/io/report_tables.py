@@ -26,6 +26,8 @@ _STEP_NAMES = {
     "facility_id": "facility",
     "holding_id": "holding",
     "asset_id": "asset",
+    "settles": "settles",
+    "start_by": "start by",
 }
 
 Record = dict[str, Any]
