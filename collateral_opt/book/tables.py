@@ -47,7 +47,7 @@ Count = Annotated[float, Field(ge=1, multiple_of=1, allow_inf_nan=False), Kind.N
 Boolean = Annotated[bool, Kind.BOOLEAN]
 Time = Annotated[AwareDatetime | None, Field(ge=_FIRST_TIME, le=_LAST_TIME), Kind.TIME]
 Date = Annotated[date | None, Field(ge=_FIRST), Kind.DATE]
-Clock = Annotated[str | None, Field(pattern=r"^\d\d:\d\d(:\d\d)?$"), Kind.CLOCK]
+Clock = Annotated[str | None, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?$"), Kind.CLOCK]
 AssetType = Annotated[Literal["cash", "debt", "equity", "fund", "commodity", "letter_of_credit", "other"], Kind.TEXT]
 FacilityKind = Annotated[Literal["repo", "credit_line", "redemption", "fx", "upgrade", "sale"], Kind.TEXT]
 MarginType = Annotated[Literal["im", "vm"] | None, Kind.TEXT]

@@ -24,7 +24,8 @@ from collateral_opt.network.exact import FLOAT, exact
 from collateral_opt.network.network import Bools, Ints, Network, View
 from collateral_opt.solve.exchange import exchange_all
 from collateral_opt.solve.ledger import Ledger
-from collateral_opt.solve.passes import Flows, Passes
+from collateral_opt.solve.passes import COVERED, Flows, Passes
+from collateral_opt.solve.reserves import count_reserves
 from collateral_opt.solve.seam import Limits, Solution, Solver
 from collateral_opt.solve.sparse import flows_on_few_lines
 
@@ -54,14 +55,49 @@ PLANS = 8
 def make_executable(passes: Passes, flows: Flows, solver: Solver, mip_gap: float, limits: Limits) -> Ledger:
     """Whole lots near ``flows``; optimal to ``mip_gap`` where the integer program was needed and finished.
 
-    What reserves count is set aside. Calls come first: where that leaves one shorter than it need be, nothing is.
+    With reserves, what they count is set aside, or nothing is, or an integer program decides: whatever leaves calls,
+    then reserves, least short, and costs least.
     """
     network = passes.network
     targets = [flows.x, *(flows_on_few_lines(passes, flows) if len(network.switches) else ())]
-    set_aside = _set_aside(network, flows)
-    ledger = _settled(network, flows, targets, solver, mip_gap, limits, set_aside)
-    if set_aside and _is_shorter(ledger, flows):
-        return _settled(network, flows, targets, solver, mip_gap, limits, {})
+    free = _settled(network, flows, targets, solver, mip_gap, limits, {})
+    if network.uses.asking == network.uses.demands:
+        return free
+    answers = [free, _settled(network, flows, targets, solver, mip_gap, limits, _set_aside(network, flows))]
+    if len(network.edges) <= TINY:
+        answers.append(_with_reserves(network, flows, solver, limits, mip_gap))
+    return min(answers, key=lambda ledger: _whole_standing(ledger, solver, limits))
+
+
+def _whole_standing(ledger: Ledger, solver: Solver, limits: Limits) -> tuple[Any, ...]:
+    """What decides between two answers, reserves included: they come after all calls and before cost."""
+    uses = ledger.network.uses
+    short, _ = count_reserves(ledger.network, ledger, solver, limits)
+    lacking = np.maximum(short - 10 * COVERED * uses.size[uses.demands : uses.asking], 0.0)
+    shortfalls, cost, recalls = _standing(ledger)
+    return shortfalls, round(float(lacking.sum()), 2), cost, recalls
+
+
+def _with_reserves(network: Network, flows: Flows, solver: Solver, limits: Limits, mip_gap: float) -> Ledger:
+    """What an integer program makes of all edges, those included on which reserves count what stays."""
+    edge = np.flatnonzero(network.in_lots | network.into_reserve)
+    view, program = View(network, edge, FLOAT), formulate(network, edge)
+    program = in_lots(network, view, program)
+    price = prices_of_cover(network, flows)
+    ledger = Ledger(network, np.flatnonzero(network.in_lots), {})
+    effort = replace(limits, mip_gap=mip_gap / 10, mip_nodes=EFFORT // (len(edge) + 1))
+    try:
+        passes = Passes(network, program, view, solver, effort)
+        solution = passes.in_order()
+    except SolverError:
+        return ledger
+    found = np.zeros(len(network.edges))
+    scaled = np.clip(solution.x[: len(edge)], 0.0, None) * passes.scaling.column[: len(edge)]
+    found[edge] = _snapped(scaled, view, program)
+    answers = []
+    for _, lots in _taken_over(ledger, found[ledger.edge], price[ledger.edge]):
+        answers.append((_whole_standing(ledger, solver, limits), lots))
+    ledger.restore(min(answers, key=lambda answer: answer[0])[1])
     return ledger
 
 
@@ -471,16 +507,23 @@ def polish(
         return
     found = np.clip(solution.x[: len(view.edge)], 0.0, None) * passes.scaling.column[: len(view.edge)]
     snapped = _snapped(found, view, program)
-    answers = [(rank_before, before)]
-    put(ledger, snapped)
-    for j in turns(ledger):
-        trim(ledger, j, price)
-    if _holds(ledger):
-        answers.append((_standing(ledger), ledger.snapshot()))
-    place(ledger, snapped, price)
-    refit(ledger, price)
-    answers.append((_standing(ledger), ledger.snapshot()))
+    answers = [(rank_before, before), *_taken_over(ledger, snapped, price)]
     ledger.restore(min(answers, key=lambda answer: answer[0])[1])
+
+
+def _taken_over(ledger: Ledger, target: Floats, price: Floats) -> Iterator[tuple[Any, tuple[int, ...]]]:
+    """What an integer program's answer comes to on the ledger: as it is, filled up, and placed as any flow."""
+    put(ledger, target)
+    for fills in (False, True):
+        for j in turns(ledger):
+            if fills:
+                fill(ledger, j, price)
+            trim(ledger, j, price)
+        if _holds(ledger):
+            yield _standing(ledger), ledger.snapshot()
+    place(ledger, target, price)
+    refit(ledger, price)
+    yield _standing(ledger), ledger.snapshot()
 
 
 def _holds(ledger: Ledger) -> bool:
@@ -504,7 +547,7 @@ def in_lots(network: Network, view: View, program: Program, fine: float = FINE) 
     into_call = view.use < uses.calls
     lot_cover = lot_value * network.edges.factor[view.edge]
     lot_cover = np.where(into_call, np.minimum(lot_cover, uses.size[view.use]), lot_cover)
-    coarse: Bools = lot_cover > fine * uses.size[view.use]
+    coarse: Bools = (lot_cover > fine * uses.size[view.use]) & ~view.into_reserve
     overshoot = np.zeros(len(uses))
     np.maximum.at(overshoot, view.use, np.maximum(lot_cover, least * network.edges.factor[view.edge]))
     coefficient, row_upper = program.rows.coefficient.copy(), np.array(program.rows.upper, dtype=np.float64)
@@ -517,7 +560,8 @@ def in_lots(network: Network, view: View, program: Program, fine: float = FINE) 
     most = np.minimum(np.maximum(upper[:edges], least), network.held[view.source])
     upper[:edges] = np.where(coarse, np.floor(most / lot_value + 1e-9) * lot_value, most)
     unit[:edges] = np.where(coarse, lot_value, unit[:edges])
-    opens, line = _lines_with_a_least(network.line[view.edge], least > lot_value * (1 + 1e-9))
+    has_least = (least > lot_value * (1 + 1e-9)) & ~view.into_reserve
+    opens, line = _lines_with_a_least(network.line[view.edge], has_least)
     count = int(line.max(initial=-1)) + 1
     of_line: Floats = np.zeros(count)
     np.maximum.at(of_line, line, least[opens])
