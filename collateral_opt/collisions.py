@@ -43,7 +43,8 @@ def _against_rows(network: Network) -> Iterator[Finding]:
     lot = EXACT.array(network.assets.lot[network.edge_asset[edges]])
     least = [network.pinned[e][0] * value for e, value in zip(edges.tolist(), view.unit_value * lot, strict=True)]
     # A share of what is posted can be met by posting more beside it: only the whole program can tell.
-    constant = [block for block in network.limits if block.cap.of != "posted"]
+    # So is a cap from under which something may be recalled.
+    constant = [block for block in network.limits if block.cap.of != "posted" and not block.recalled.any()]
     for rows in (supply(view), *(concentration(view, block) for block in constant)):
         for row, label in enumerate(rows.labels):
             at = np.flatnonzero(rows.row == row)

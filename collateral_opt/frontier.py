@@ -25,7 +25,7 @@ from collateral_opt.result.checker import require_valid
 from collateral_opt.result.summary import summarise
 from collateral_opt.solve.executable import COARSE, make_executable, narrowed, placements, polish, prices_of_cover
 from collateral_opt.solve.ledger import Ledger
-from collateral_opt.solve.passes import Flows, Passes, cost_bound, solve_flows
+from collateral_opt.solve.passes import Flows, Passes, solve_flows
 from collateral_opt.solve.registry import solver_named
 from collateral_opt.solve.reserves import count_reserves
 from collateral_opt.solve.seam import Limits, Solver
@@ -61,7 +61,7 @@ class Point:
 
 
 def frontier(book: Book, *, points: int = 20, solver: str = "highs", progress: Progress | None = None) -> pd.DataFrame:
-    """Cost and saving against the number of moves: at most ``points`` rows of :data:`COLUMNS`, by ``max_moves``.
+    """Cost and saving against the number of moves: at most ``points`` (two or more) rows of :data:`COLUMNS`.
 
     A row says what is reached with at most so many deliveries and recalls; ``saving`` is against the fewest moves
     with which as much is covered. Costs are in base currency over the horizon. Every row's answer has passed the
@@ -79,29 +79,72 @@ def frontier(book: Book, *, points: int = 20, solver: str = "highs", progress: P
     network = build_network(counted.replace(settings={"max_moves": 10**9}).in_full)
     require_possible_pins(counted.in_full, network)
     chosen, limits = solver_named(solver), Limits(seconds=book.settings.time_limit_s)
-    tell("solving")
-    passes, flows, road = _first_road(network, chosen, limits)
-    tell("looking for fewer moves")
-    found = _answers(passes, flows, chosen, counted.settings.mip_gap, limits)
-    short = min(point.short for point in found)
-    best = _least_by_moves([point for point in found if point.short == short])
-    budgets = _budgets(best, points)
+    roads = []
+    for variant in network.roads():
+        tell("solving")
+        try:
+            passes, flows = solve_flows(variant, chosen, limits)
+        except InfeasibleError:
+            continue
+        tell("looking for fewer moves")
+        roads.append(Road(passes, flows, _answers(passes, flows, chosen, counted.settings.mip_gap, limits)))
+    short = min(point.short for road in roads for point in road.found)
+    roads = [kept for road in roads if (kept := road.as_short_as(short)).found]
+    budgets = _budgets([point for road in roads for point in road.found], points)
     # Down from many moves to few, and up again: what few moves reach is open to more of them.
     for allowed in [*reversed(budgets), *budgets]:
         tell(f"{allowed} moves")
-        best = _least_by_moves([*best, _improved(passes, flows, best, allowed, chosen, limits)])
+        for road in roads:
+            road.improve(allowed, chosen, limits)
     rows = []
     for allowed in budgets:
         tell(f"checking {allowed} moves")
-        point = _within(best, allowed)
-        _check(counted, road, passes, flows, point, chosen, limits)
-        rows.append((allowed, point, _bound(passes, flows, allowed)))
+        open_roads = [road for road in roads if road.found[0].moves <= allowed]
+        best = min(open_roads, key=lambda road: _key(_within(road.found, allowed)))
+        point = _within(best.found, allowed)
+        _check(counted, best, point, chosen, limits)
+        bound = float("nan") if any(short) else min(road.bound(allowed) for road in roads)
+        rows.append((allowed, point, bound))
     return _table(rows, network)
+
+
+@dataclass
+class Road:
+    """A road of the network, its linear program, and the answers found on it by moves, each cheaper than the last."""
+
+    passes: Passes
+    flows: Flows
+    found: list[Point]
+
+    def as_short_as(self, short: tuple[Fraction, ...]) -> Road:
+        """This road with just the answers that leave no more than ``short``."""
+        return replace(self, found=_least_by_moves([point for point in self.found if point.short == short]))
+
+    def improve(self, allowed: int, solver: Solver, limits: Limits) -> None:
+        """Look for a better answer within ``allowed`` moves, if there is one at all."""
+        if self.found[0].moves <= allowed:
+            better = _improved(self.passes, self.flows, self.found, allowed, solver, limits)
+            if better.short == self.found[0].short:
+                self.found = _least_by_moves([*self.found, better])
+
+    def bound(self, allowed: int) -> float:
+        """The least cost of any answer on this road with so many moves, times yearly basis points."""
+        self.passes.allow("moves", allowed)
+        try:
+            return self.passes.priced()[0]
+        except InfeasibleError:
+            return float("inf")
+        finally:
+            self.passes.allow("moves", float("inf"))
+
+
+def _key(point: Point) -> tuple[Fraction, int]:
+    return point.cost, point.moves
 
 
 def _within(best: list[Point], allowed: int) -> Point:
     """The best answer with at most so many moves."""
-    return min((p for p in best if p.moves <= allowed), key=lambda p: (p.cost, p.moves))
+    return min((p for p in best if p.moves <= allowed), key=_key)
 
 
 def _improved(passes: Passes, flows: Flows, best: list[Point], allowed: int, solver: Solver, limits: Limits) -> Point:
@@ -119,16 +162,6 @@ def _improved(passes: Passes, flows: Flows, best: list[Point], allowed: int, sol
     effort = replace(limits, mip_gap=GAP, mip_nodes=8)
     polish(ledger, prices[edge], solver, effort, COARSE)
     return _point(ledger)
-
-
-def _first_road(network: Network, solver: Solver, limits: Limits) -> tuple[Passes, Flows, Network]:
-    """The first road of ``network`` that has an answer; the last always has."""
-    for road in network.roads():
-        try:
-            return *solve_flows(road, solver, limits), road
-        except InfeasibleError:
-            continue
-    raise SolverError("no road has an answer")
 
 
 def _answers(passes: Passes, flows: Flows, solver: Solver, mip_gap: float, limits: Limits) -> list[Point]:
@@ -172,31 +205,21 @@ def _least_by_moves(found: list[Point]) -> list[Point]:
     return least
 
 
-def _budgets(best: list[Point], points: int) -> list[int]:
+def _budgets(found: list[Point], points: int) -> list[int]:
     """Numbers of moves from the fewest to the most that pay, evenly."""
-    fewest, most = best[0].moves, best[-1].moves
-    return sorted({round(m) for m in np.linspace(fewest, most, max(points, 1))} | {fewest, most})[-max(points, 1) :]
+    fewest, most = min(p.moves for p in found), max(p.moves for p in found)
+    return sorted({round(m) for m in np.linspace(fewest, most, max(points, 2))})
 
 
-def _bound(passes: Passes, flows: Flows, allowed: int) -> float:
-    """The least cost of any answer with so many moves, times yearly basis points."""
-    passes.allow("moves", allowed)
-    try:
-        bound, _ = passes.priced()
-    except SolverError:
-        bound = flows.bound
-    return bound
-
-
-def _check(
-    book: Book, road: Network, passes: Passes, flows: Flows, point: Point, solver: Solver, limits: Limits
-) -> None:
+def _check(book: Book, road: Road, point: Point, solver: Solver, limits: Limits) -> None:
     """Make the point a result as any run does, and let the checker judge it."""
     point.ledger.restore(point.lots)
-    short_reserves, counted = count_reserves(road, point.ledger, solver, limits)
-    answer = Answer(road, passes, flows, point.ledger, short_reserves, counted)
-    bound = cost_bound(passes, flows, answer.shortfalls)
-    require_valid(book, assemble(book, answer, summarise(book, answer, bound, passes.least_shortfall, solver.name)))
+    network = road.passes.network
+    short_reserves, counted = count_reserves(network, point.ledger, solver, limits)
+    answer = Answer(network, road.passes, road.flows, point.ledger, short_reserves, counted)
+    bound = min(road.flows.bound, float(point.cost))
+    result = assemble(book, answer, summarise(book, answer, bound, road.passes.least_shortfall, solver.name))
+    require_valid(book, result)
 
 
 def _table(rows: list[tuple[int, Point, float]], network: Network) -> pd.DataFrame:

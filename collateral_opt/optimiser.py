@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from math import isfinite
 
 from collateral_opt.book import Book
 from collateral_opt.collisions import require_possible_pins
@@ -47,6 +48,7 @@ def optimise(book: Book, *, solver: str = "highs", progress: Progress | None = N
     with clock("pricing"):
         answer = min(answers, key=Answer.standing)
         bound = min(other.bound_for(answer.shortfalls) for other in answers)
+        bound = bound if isfinite(bound) else min(other.flows.bound for other in answers)
         shortest = min(other.passes.least_shortfall for other in answers)
         result = assemble(book, answer, summarise(book, answer, bound, shortest, solver))
     with clock("checking"):
@@ -55,8 +57,9 @@ def optimise(book: Book, *, solver: str = "highs", progress: Progress | None = N
 
 
 def _answers(network: Network, solver: Solver, mip_gap: float, limits: Limits, clock: Clock) -> list[Answer]:
-    """The answer on each road of ``network`` that has one; the last road always has."""
+    """The answer on each road of ``network`` that has one; one has, unless pins stand in the way of all."""
     found: list[Answer] = []
+    nothing = InfeasibleError("there is no road")
     for road in network.roads():
         try:
             with clock("solving"):
@@ -66,9 +69,10 @@ def _answers(network: Network, solver: Solver, mip_gap: float, limits: Limits, c
             with clock("pricing"):
                 short_reserves, counted = count_reserves(road, lots, solver, limits)
                 found.append(Answer(road, passes, flows, lots, short_reserves, counted))
-        except InfeasibleError:
-            if road is network:
-                raise
+        except InfeasibleError as error:
+            nothing = error
+    if not found:
+        raise nothing
     return found
 
 

@@ -197,3 +197,31 @@ def test_calls_come_first_and_the_buffer_says_how_far_it_fell() -> None:
     assert result.reserves["shortfall"].tolist() == pytest.approx([1666.67])
     assert pd.isna(result.reserves["marginal_cost_bps"].iloc[0])
     assert "H1" not in spent(result)
+
+
+def test_a_repo_is_given_what_the_buffer_does_not_count_on() -> None:
+    """A buffer of 200 needs both lots of GOV; the repo of a call of 100 is given two lots of AGY, not GOV.
+
+    200,000 at 2 bps and 100,000 raised at 10 bps for 30 of 360 days: 3.33 + 8.33.
+    """
+    lots = [asset(name, lot_size=100_000.0, price=100.0, price_factor=0.01) for name in ("GOV", "AGY")]
+    book = desk(
+        assets=[asset("USD", "cash"), *lots],
+        holdings=[
+            {"holding_id": "H-GOV", "asset_id": "GOV", "quantity": 200_000.0, "cost_bps": 1.0},
+            {"holding_id": "H-AGY", "asset_id": "AGY", "quantity": 200_000.0, "cost_bps": 2.0},
+        ],
+        agreements=[{"agreement_id": "X", "counterparty": "Bank", "schedule": "cash"}],
+        calls=[{"call_id": "C", "agreement_id": "X", "amount": 100_000.0, "currency": "USD"}],
+        facilities=[
+            {"facility_id": "REPO", "kind": "repo", "gives": "USD", "takes": "repo", "capacity": 700_000.0,
+             "cost_bps": 10.0, "counterparty": "Dealer"},
+        ],
+        reserves=[{"reserve_id": "BUF", "schedule": "buffer", "amount": 200_000.0, "currency": "USD"}],
+        schedules={"cash": listing(USD=0.0), "repo": listing(GOV=0.02, AGY=0.02), "buffer": listing(GOV=0.0, AGY=0.15)},
+        settings={"horizon_days": 30},
+    )  # fmt: skip
+    result = optimise(book)
+    assert result.financing[["asset_id", "quantity"]].to_numpy().tolist() == [["AGY", 200_000.0]]
+    assert result.summary["reserve_shortfall"] == 0
+    assert result.total_cost == pytest.approx(200_000 * 2e-4 / 12 + 100_000 * 10e-4 / 12)

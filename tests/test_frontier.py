@@ -33,4 +33,11 @@ def test_the_best_moves_come_first() -> None:
     assert curve["saving"].to_dict() == pytest.approx({m: 3400.0 - cost for m, cost in costs.items()})
     assert (curve["moves"] <= curve.index).all()
     assert (curve["lower_bound"] <= curve["total_cost"] + 1e-6).all()
-    assert len(frontier(book, points=3)) == 3
+    assert frontier(book, points=3)["max_moves"].tolist() == [0, 2, 4]
+
+
+def test_where_nothing_can_move_the_curve_is_one_point() -> None:
+    book = desk(
+        assets=ASSETS, holdings=[BONDS], agreements=[A], calls=NO_CALLS, schedules=ANY, settings={"scope": "reoptimise"}
+    )
+    assert frontier(book)[["max_moves", "total_cost"]].to_numpy().tolist() == [[0.0, 0.0]]

@@ -96,7 +96,7 @@ def test_an_impossible_pin_is_named_with_what_it_collides_with(code: str, book: 
 def test_more_pinned_assets_than_a_call_may_be_given() -> None:
     both = pinned({"holding_id": "H-T1"}, {"holding_id": "H-T2"}, agreement={"max_lines": 1})
     (found,) = refused(both)
-    assert found.code == "E815" and "the most lines allowed for C, 1" in found.cause
+    assert found.code == "E815" and "the most lines allowed for call C, 1" in found.cause
 
 
 def test_pins_that_only_together_are_impossible_are_named_together() -> None:
@@ -112,3 +112,18 @@ def test_pins_that_only_together_are_impossible_are_named_together() -> None:
 def test_all_impossible_pins_are_told_at_once() -> None:
     wrong = pinned({"holding_id": "H-T1", "quantity": 1500.0}, {"holding_id": "H-T2", "quantity": 1e9})
     assert sorted(found.code for found in refused(wrong)) == ["E812", "E814"]
+
+
+def test_a_pin_may_need_the_room_that_a_recall_makes() -> None:
+    """At most 600,000 of UST at A, 400,000 of T1 lie there; 500,000 of T2 are pinned: some T1 comes back for cash."""
+    cap = {"label": "UST", "group_by": "issuer", "of": "money", "max": {"amount": 600_000.0, "currency": "USD"}}
+    book = pinned(
+        {"holding_id": "H-T2", "quantity": 500_000.0},
+        limits=[cap],
+        calls=[{**CALL, "amount": 500_000.0}],
+        posted=[{"agreement_id": "A", "asset_id": "T1", "quantity": 400_000.0, "holding_id": "H-T1"}],
+        settings={"scope": "reoptimise"},
+    )
+    result = optimise(book)
+    assert result.limits.set_index("group").loc["UST", "used"] == 600_000.0
+    assert result.agreements["recalled"].tolist() == [300_000.0]

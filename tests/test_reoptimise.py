@@ -36,7 +36,7 @@ def answer(
             agreements=agreements or [A, B],
             calls=asked,
             posted=posted,
-            schedules=ANY,
+            schedules=more.pop("schedules", ANY),
             settings={**REOPTIMISE, **(settings or {})},
             **more,
         )
@@ -187,3 +187,26 @@ def test_no_move_is_proposed_that_does_not_pay_for_itself() -> None:
     assert answer(holdings=[BONDS, CASH], posted=lying, settings=asked).summary["counts"]["moves"] == 2
     asked = {"min_saving_per_move": 399.0}
     assert answer(holdings=[BONDS, CASH], posted=lying, settings=asked).summary["counts"]["moves"] == 4
+
+
+def test_what_is_recalled_into_an_empty_holding_counts_for_a_reserve() -> None:
+    """100 bonds lie at A for a holding with none at home; with cash in their place they are the buffer of 80."""
+    lying = [{"agreement_id": "A", "asset_id": "BOND", "quantity": 100.0, "holding_id": "H-BOND"}]
+    result = answer(
+        holdings=[{**BONDS, "quantity": 0.0}, {**CASH, "quantity": 1000.0, "cost_bps": 1.0}],
+        posted=lying,
+        reserves=[{"reserve_id": "R", "schedule": "buffer", "amount": 80.0, "currency": "USD"}],
+        schedules={**ANY, "buffer": listing(BOND=0.0)},
+    )
+    assert result.reserves[["counted", "shortfall"]].to_numpy().tolist() == [[80.0, 0.0]]
+
+
+def test_what_lies_there_is_not_recalled_to_be_delivered_again() -> None:
+    """Bonds lie at A and at home alike: a call at B is met from home, whatever else would cost the same."""
+    lying = [{"agreement_id": "A", "asset_id": "BOND", "quantity": 100_000.0, "holding_id": "H-BOND"}]
+    call = {"call_id": "C", "agreement_id": "B", "amount": 100_000.0, "currency": "USD"}
+    result = answer(holdings=[{**BONDS, "quantity": 100_000.0}], posted=lying, calls=[call])
+    assert moves(result) == [
+        ("C", "B", "H-BOND", "BOND", "deliver", 100_000.0),
+        (None, "A", "H-BOND", "BOND", "keep", 100_000.0),
+    ]

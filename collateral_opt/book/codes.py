@@ -131,6 +131,11 @@ _CODES = (
     Code("W221", "{value} is not read.", "{hint}Rename it, or remove it."),
     Code("N231", "{count} blank row(s) are left out, the first is row {first}.", "Nothing to do."),
     Code("N232", "{value} is not read: no table has this name.", "Nothing to do."),
+    Code(
+        "E215",
+        "sheet {value}: limits of the house are not read from a sheet.",
+        "Write them into house_limits.yaml beside the workbook, and remove the sheet.",
+    ),
     # 3 Identifiers and references
     Code(
         "E301",

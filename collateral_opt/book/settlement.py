@@ -30,6 +30,8 @@ Integers = np.ndarray[Any, np.dtype[np.int64]]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY, _MICROSECOND = timedelta(days=1), timedelta(microseconds=1)
 _SATURDAY = 5
+LONGEST_CLOSURE = 31
+"""Days in a row on which no place is shut."""
 _TARGET = ("TARGET", "TARGET2", "T2")
 
 
@@ -134,6 +136,20 @@ class Movements:
         """When a recall that is free from ``earliest`` starts at the agreement's location, UTC."""
         place = self._places.get(self._book.agreements["location"].iloc[agreement_row])
         return _timestamp(earliest.value if place is None else place.start(earliest.value))
+
+    def latest_recall_start(self, agreement_row: int, by: pd.Timestamp) -> pd.Timestamp:
+        """The latest moment, not after ``by``, at which a recall may start at the agreement's location, UTC."""
+        place = self._places.get(self._book.agreements["location"].iloc[agreement_row])
+        if place is None or place.start(by.value) == by.value:
+            return by
+        last = place.cut_off or time(23, 59, 59)
+        local = by.tz_convert(place.zone)
+        for back in range(LONGEST_CLOSURE):
+            day = (local - pd.Timedelta(days=back)).date()
+            moment = pd.Timestamp(datetime.combine(day, last, tzinfo=place.zone)).tz_convert("UTC")
+            if moment <= by and place.start(moment.value) == moment.value:
+                return moment
+        return by
 
     def holding_move_costs(self) -> Floats:
         """float64[holdings]: what one movement out of each holding costs."""

@@ -384,6 +384,10 @@ def _read_workbook(path: Path, parts: _Parts) -> None:
         prefix, _, schedule = name.partition(" ")
         if name not in known and not (prefix == "schedule" and schedule):
             guess = nearest(name, sorted(known))
+            if nearest(name, ["house_limits"]) is not None:
+                # Limits that are silently off would be no limits.
+                parts.found.append(finding("E215", "house_limits", value=sheet))
+                continue
             code, table = ("N232", "book") if guess is None else ("W221", guess)
             parts.found.append(finding(code, table, value=sheet, hint=f"Did you mean {guess}? "))
             continue

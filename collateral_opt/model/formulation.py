@@ -94,7 +94,10 @@ def most_on(view: View, upper: Floats) -> Floats:
 def typical(view: View) -> Floats:
     """The most that an edge can be asked for: all of its source, or what alone meets its use."""
     network = view.network
-    return np.minimum(network.held[view.source], network.uses.size[view.use] / network.edges.factor[view.edge])
+    held = network.held[view.source]
+    # A holding may be empty until something is recalled into it.
+    held = np.where(held > 0, held, np.inf)
+    return np.minimum(held, network.uses.size[view.use] / network.edges.factor[view.edge])
 
 
 def cost_aim(view: View) -> Floats:

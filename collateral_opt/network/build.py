@@ -17,7 +17,7 @@ from collateral_opt.network.facts import Facts, gather
 from collateral_opt.network.limits import limit_blocks
 from collateral_opt.network.network import Barrier, Bools, Edges, Kind, Network
 from collateral_opt.network.pins import Pins
-from collateral_opt.network.releases import releases
+from collateral_opt.network.releases import leave_by, releases
 from collateral_opt.network.switches import switches
 from eligibility_rules import Match, Refusal
 
@@ -52,10 +52,7 @@ def build_network(book: Book) -> Network:
         pinned=pinned,
         posted=facts.posted if facts.reoptimises else (),
         keep_bps=keep_bps if facts.reoptimises else (),
-        due=[
-            None if open_ended else int(due)
-            for open_ended, due in zip(facts.terms.open_ended, facts.terms.due, strict=True)
-        ],
+        leave_by=leave_by(facts, edges),
         standing_cost=sum(stays, Fraction(0)) if facts.reoptimises else Fraction(0),
     )
 
@@ -78,6 +75,10 @@ class SourceReach:
         self._pins = pins
         self._maturity = facts.asset_frame["maturity_date"].to_numpy(dtype="datetime64[ns]")
         self._nothing_held = facts.sources.quantity <= 0
+        # What is recalled into an empty holding is at home there, and a reserve may count it.
+        may_fill = np.zeros(len(facts.sources), dtype=bool)
+        may_fill[facts.sources.recallable.joins[facts.sources.recallable.joins >= 0]] = True
+        self._nothing_counted = self._nothing_held & ~may_fill
 
     def match(self, use: int) -> Match:
         """The match of the schedule in force at one use."""
@@ -99,7 +100,12 @@ class SourceReach:
             Barrier.NONE,
         )
         found = by_asset[facts.sources.asset]
-        nothing = self._nothing_held | self._stays_away(use) | (facts.uses.size[use] <= 0)
+        is_reserve = facts.uses.kind[use] == Kind.RESERVE
+        nothing = (
+            (self._nothing_counted if is_reserve else self._nothing_held)
+            | self._stays_away(use)
+            | (facts.uses.size[use] <= 0)
+        )
         late = self._late(use) & ~self._pins.sent(use)
         for stands, barrier in (
             (late, Barrier.LATE),

@@ -37,6 +37,7 @@ class Place:
     scope: Ints
     posted: Sequence[PostedLine]
     requirement: Fraction
+    follows_calls: bool
     agreement: int = -1
 
 
@@ -77,6 +78,7 @@ def _agreements(facts: Facts, edges: Edges) -> Iterator[Place]:
                 scope=scope,
                 posted=posted,
                 requirement=_requirement(facts, agreement, mine, posted),
+                follows_calls=not (facts.reoptimises and facts.agreements.required[agreement] is not None),
                 agreement=agreement,
             )
 
@@ -104,6 +106,7 @@ def _others(facts: Facts, edges: Edges) -> Iterator[Place]:
             scope=_scope(edges, governed),
             posted=(),
             requirement=uses.required[use],
+            follows_calls=True,
         )
 
 
@@ -142,6 +145,7 @@ def _blocks(facts: Facts, edges: Edges, place: Place, limit: LimitMatch) -> Iter
             shut=_shut(facts, rule, limit.measure, lying, total),
             recalled=(place.agreement >= 0)
             & (facts.sources.counts_at[edges.source[place.scope[counted]]] == place.agreement),
+            follows_calls=place.follows_calls,
             agreement=place.agreement,
         )
 

@@ -358,6 +358,8 @@ class LimitBlock:
     cap: Cap | GivenCap
     shut: Bools
     recalled: Bools
+    follows_calls: bool = False
+    """Whether what its cap calls the requirement grows with the calls there."""
     agreement: int = -1
     """The agreement that this is the place of; -1 for facilities, reserves and the house."""
 
@@ -418,23 +420,17 @@ class Network:
     pinned: Mapping[int, tuple[int, int | None]] = field(default_factory=dict)
     """By edge what that comes to: the least and the most lots of the line (None: no most)."""
     posted: Sequence[PostedLine] = ()
-    """Whatever lies at agreements, where it may move; what is not locked are the last sources, in this order."""
+    """Whatever lies at agreements, where it may move; ``recallable.line`` counts these."""
     keep_bps: Sequence[float] = ()
     """What a year of leaving each of ``posted`` there costs."""
-    due: Sequence[int | None] = ()
-    """By use, until when it takes what: nanoseconds of UTC, None where there is no deadline."""
+    leave_by: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    """When a recall must start, by posted line and use: nanoseconds of UTC, for uses with a deadline only."""
     standing_cost: Fraction = Fraction(0)
     """What leaving everything where it lies costs, in base currency times yearly basis points."""
 
     @cached_property
     def edge_asset(self) -> Ints:
         return self.sources.asset[self.edges.source]
-
-    @cached_property
-    def wait_of(self) -> Mapping[int, int]:
-        """By posted line: nanoseconds from the start of its recall until it can have arrived elsewhere."""
-        recallable = self.sources.recallable
-        return dict(zip(recallable.line.tolist(), recallable.wait.tolist(), strict=True))
 
     @cached_property
     def line(self) -> Ints:
@@ -511,8 +507,8 @@ class Network:
     @cached_property
     def least_value(self) -> Floats:
         """Market value of the smallest line that may be delivered on each edge: whole lots, and no less than asked."""
-        is_recall = self.uses.kind[self.edges.use] == Kind.HOME
-        min_quantity = np.where(is_recall, 0.0, self.assets.min_quantity[self.edge_asset] / self.lot)
+        stays = (self.uses.kind[self.edges.use] == Kind.HOME) | self.into_reserve
+        min_quantity = np.where(stays, 0.0, self.assets.min_quantity[self.edge_asset] / self.lot)
         min_line = np.array([float(m) for m in self.uses.min_line], dtype=np.float64)[self.edges.use] / self.lot_value
         return np.ceil(np.maximum(1.0, np.maximum(min_quantity, min_line)) * (1 - 1e-12)) * self.lot_value
 

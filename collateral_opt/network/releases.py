@@ -45,6 +45,19 @@ def _of_agreement(facts: Facts, edges: Edges, use: int) -> Iterator[Release]:
         )
 
 
+def leave_by(facts: Facts, edges: Edges) -> dict[tuple[int, int], int]:
+    """When a recall must start, by posted line and use, at the place it leaves: for uses with a deadline only."""
+    sources, terms = facts.sources, facts.terms
+    found = {}
+    for e in np.flatnonzero(sources.is_posted[edges.source]).tolist():
+        use, part = int(edges.use[e]), int(edges.source[e]) - sources.first_posted
+        if use < len(terms.due) and not terms.open_ended[use]:
+            latest = pd.Timestamp(int(terms.due[use] - sources.recallable.wait[part]), tz="UTC")
+            row = int(facts.agreements.row[sources.recallable.agreement[part]])
+            found[int(sources.recallable.line[part]), use] = facts.movements.latest_recall_start(row, latest).value
+    return found
+
+
 def _latest_leave(facts: Facts, edges: Edges, timed: Ints) -> Ints:
     """Twice the time by which each recall must start; one more where proceeds of that very time may replace it."""
     sources, due = facts.sources, facts.terms.due[edges.use[timed]]

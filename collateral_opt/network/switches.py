@@ -19,19 +19,17 @@ from collateral_opt.network.network import Edges, Floats, Ints, Kind, Switches
 def switches(facts: Facts, edges: Edges, horizon_years: Fraction) -> Switches:
     """The switches that the book's movement costs, move budget and caps on lines ask for; none where it has none."""
     groups = [*_movements(facts, edges, horizon_years), *_assets_per_call(facts, edges)]
-    if not groups:
-        return Switches()
     per_call: dict[str, list[int]] = {}
     for at, (label, *_) in enumerate(groups):
         if label[0] == "asset":
             per_call.setdefault(label[1], []).append(at)
     is_move = np.array([move for *_, move in groups], dtype=bool)
-    budgets = [(name, np.array(at, dtype=np.int64), _cap(facts, name)) for name, at in per_call.items()]
+    budgets = [(f"call {name}", np.array(at, dtype=np.int64), _cap(facts, name)) for name, at in per_call.items()]
     if facts.book.settings.max_moves is not None:
         budgets.append(("moves", np.flatnonzero(is_move), facts.book.settings.max_moves))
     return Switches(
         labels=[label for label, *_ in groups],
-        edge=np.concatenate([edge for _, edge, *_ in groups]),
+        edge=np.concatenate([np.zeros(0, dtype=np.int64), *(edge for _, edge, *_ in groups)]),
         switch=np.repeat(np.arange(len(groups)), [len(edge) for _, edge, *_ in groups]),
         fixed=[fixed for *_, fixed, _, _ in groups],
         worth=[worth for *_, worth, _ in groups],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 
@@ -119,6 +119,19 @@ class Answer:
             market_value=market_value,
             factor=edges.factors[edges.factor_code[parts[0][0]]],
             cost=sum(costs, self._fixed_cost("line", parts[0][0])),
+        )
+
+    @cached_property
+    def parts(self) -> tuple[Line, ...]:
+        """The lines in parts: what is at home and what has to be recalled from each place, with their own sources."""
+        network = self.network
+        return tuple(
+            replace(
+                self._line(int(network.edges.use[e]), int(network.edges.source[e]), [(e, value)]),
+                source=int(network.edges.source[e]),
+            )
+            for e, value in self._moved
+            if network.uses.kind[network.edges.use[e]] != Kind.HOME
         )
 
     def _line_bps(self, edge: int) -> Fraction:

@@ -194,7 +194,7 @@ def _marginal_costs(answer: Answer) -> Floats:
     cost = np.array([duals[("cover", *label)] for label in uses.label[: uses.asking]])
     for block in answer.network.limits:
         governed = block.governed[block.governed < uses.asking]
-        if block.cap.of == "requirement" and len(governed):
+        if block.cap.of == "requirement" and block.follows_calls and len(governed):
             labels = [("limit", block.place, block.label, block.basis, group) for group in block.groups]
             cost[governed] -= block.cap.share * sum(_worth(duals.get(label, 0.0)) for label in labels)
     return cost

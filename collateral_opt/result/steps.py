@@ -1,7 +1,7 @@
 """The steps of an answer in an order that can be carried out: funding, deliveries, recalls.
 
-What is recalled for a use with a deadline is a step of its own, for it must start by then. Where the order leaves a
-choice, what settles or must start earlier comes first.
+What is recalled for a use with a deadline is a step of its own, for it must start by then, and so is what is handed
+over of it. Where the order leaves a choice, what settles or must start earlier comes first.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def step_rows(book: Book, answer: Answer) -> tuple[list[Row], Order]:
     A step takes what is at home in a holding, or the proceeds of a facility; a recall may not leave an agreement with
     less than all it requires, its calls included, or with less than it has at the end.
     """
-    movements = sorted([*_funding(book, answer), *_deliveries(answer), *_recalls(book, answer)], key=_when)
+    movements = sorted([*_funding(book, answer), *_deliveries(answer), *_recalls(answer)], key=_when)
     stocks: dict[Hashable, Fraction] = {
         ("holding", answer.network.sources.ids[i]): exact(answer.network.sources.quantity[i])
         for i in np.flatnonzero(answer.network.sources.is_holding).tolist()
@@ -58,7 +58,7 @@ def step_rows(book: Book, answer: Answer) -> tuple[list[Row], Order]:
     order = order_steps([m.step for m in movements], stocks, values, floors)
     rows: list[Row] = []
     for number, taken in enumerate(order.rounds, start=1):
-        bridge = "; ".join(_words(bridge) for bridge in taken.bridges)
+        bridge = "; ".join(_words(answer, bridge) for bridge in taken.bridges)
         for at in taken.steps:
             together = len(taken.steps) > 1
             movement = movements[at]
@@ -85,11 +85,11 @@ def _funding(book: Book, answer: Answer) -> Iterator[Movement]:
     for facility in np.flatnonzero(sources.is_facility).tolist():
         name, produced = sources.ids[facility], answer.produced(facility)
         proceeds: Hashable = ("facility", name)
-        given = [line for line in answer.lines if line.use == sources.funded_by[facility]]
-        for line in given:
-            step = Step(name, kinds[name], takes=_taken(answer, line), gives={proceeds: line.collateral_value})
-            row = (kinds[name], None, None, name, *_source(answer, line), float(line.quantity))
-            yield Movement(step, row, settles=_settles(answer, line))
+        given = [part for part in answer.parts if part.use == sources.funded_by[facility]]
+        for part in given:
+            step = Step(name, kinds[name], takes=_taken(answer, part), gives={proceeds: part.collateral_value})
+            row = (kinds[name], None, None, name, *_source(answer, part), float(part.quantity))
+            yield Movement(step, row, settles=_settles(answer, part))
         if produced and not given:
             asset = int(sources.asset[facility])
             units = float(produced / network.assets.exact_unit_value(asset))
@@ -100,58 +100,69 @@ def _funding(book: Book, answer: Answer) -> Iterator[Movement]:
 
 def _deliveries(answer: Answer) -> Iterator[Movement]:
     network, uses = answer.network, answer.network.uses
-    for line in answer.lines:
-        if line.use >= uses.demands:
+    for part in answer.parts:
+        if part.use >= uses.demands:
             continue
-        agreement = network.agreement_ids[uses.agreement[line.use]]
-        call = uses.ids[line.use] if line.use < uses.calls else None
-        facility = network.sources.ids[line.source] if network.sources.is_facility[line.source] else None
-        step = Step(call or agreement, "deliver", takes=_taken(answer, line), raises={agreement: line.collateral_value})
-        row = ("deliver", call, agreement, facility, *_source(answer, line), float(line.quantity))
-        yield Movement(step, row, settles=_settles(answer, line))
+        agreement = network.agreement_ids[uses.agreement[part.use]]
+        call = uses.ids[part.use] if part.use < uses.calls else None
+        facility = network.sources.ids[part.source] if network.sources.is_facility[part.source] else None
+        step = Step(call or agreement, "deliver", takes=_taken(answer, part), raises={agreement: part.collateral_value})
+        row = ("deliver", call, agreement, facility, *_source(answer, part), float(part.quantity))
+        yield Movement(step, row, settles=_settles(answer, part))
 
 
-def _recalls(book: Book, answer: Answer) -> Iterator[Movement]:
+def _recalls(answer: Answer) -> Iterator[Movement]:
     """What is recalled, by place, holding and the time by which it must start."""
-    network, uses = answer.network, answer.network.uses
-    parts: dict[tuple[int, int, str, float], Fraction] = defaultdict(Fraction)
-    for (at, use), units in answer.recalls.items():
-        line = network.posted[at]
-        due = network.due[use] if uses.kind[use] in (Kind.CALL, Kind.FACILITY) else None
-        start_by = float("inf") if due is None else float(due - network.wait_of[at])
-        parts[line.agreement, line.asset, line.holding_id or "", start_by] += units
-    factors = {(stay.agreement, stay.asset, stay.holding_id or ""): stay.factor for stay in answer.stays}
-    for (at_agreement, asset, joins, start_by), units in sorted(parts.items()):
-        agreement = network.agreement_ids[at_agreement]
-        value = units * network.assets.exact_unit_value(asset) * factors[at_agreement, asset, joins]
-        into: dict[Hashable, Fraction] = {("holding", joins): units} if joins else {}
-        step = Step(agreement, "recall", gives=into, lowers={agreement: value} if value else {})
-        row = ("recall", None, agreement, None, joins or None, network.assets.ids[asset], float(units))
-        yield Movement(step, row, start_by=None if start_by == float("inf") else int(start_by))
-
-
-def _settles(answer: Answer, line: Line) -> int | None:
-    """When a line out of what is at home can have arrived; of what has to be recalled first that depends."""
     network = answer.network
-    source = network.sources.ids[line.source]
-    if not network.sources.is_facility[line.source] and answer.recalled_into.get(source):
-        return None
-    return int(network.sources.deliverable_at[line.source])
+    units: dict[tuple[int, int, str, int | None], Fraction] = defaultdict(Fraction)
+    into: dict[tuple[int, int, str, int | None], dict[Hashable, Fraction]] = defaultdict(dict)
+    for (at, use), quantity in answer.recalls.items():
+        line = network.posted[at]
+        key = (line.agreement, line.asset, line.holding_id or "", network.leave_by.get((at, use)))
+        units[key] += quantity
+        stock = _stock(answer, at, use)
+        if stock is not None:
+            into[key][stock] = into[key].get(stock, Fraction(0)) + quantity
+    factors = {(stay.agreement, stay.asset, stay.holding_id or ""): stay.factor for stay in answer.stays}
+    for key, quantity in sorted(units.items(), key=lambda item: (item[0][:3], item[0][3] is None, item[0][3] or 0)):
+        at_agreement, asset, joins, start_by = key
+        agreement = network.agreement_ids[at_agreement]
+        value = quantity * network.assets.exact_unit_value(asset) * factors[at_agreement, asset, joins]
+        step = Step(agreement, "recall", gives=into[key], lowers={agreement: value} if value else {})
+        row = ("recall", None, agreement, None, joins or None, network.assets.ids[asset], float(quantity))
+        yield Movement(step, row, start_by=start_by)
 
 
-def _taken(answer: Answer, line: Line) -> Mapping[Hashable, Fraction]:
-    """Units of a holding, or market value of a facility's proceeds."""
+def _stock(answer: Answer, at: int, use: int) -> Hashable | None:
+    """Where what is recalled lies until it is handed over: kept for its use, or in its holding."""
+    line = answer.network.posted[at]
+    if answer.network.uses.kind[use] == Kind.HOME:
+        return None if line.holding_id is None else ("holding", line.holding_id)
+    return ("recalled", at, use)
+
+
+def _settles(answer: Answer, part: Line) -> int | None:
+    """When it can have arrived; of what has to be recalled first that depends."""
     sources = answer.network.sources
-    if sources.is_facility[line.source]:
-        return {("facility", sources.ids[line.source]): line.market_value}
-    return {("holding", sources.ids[line.source]): line.quantity}
+    return None if sources.is_posted[part.source] else int(sources.deliverable_at[part.source])
 
 
-def _source(answer: Answer, line: Line) -> tuple[str | None, str]:
-    """The holding, if it is one, and the asset."""
+def _taken(answer: Answer, part: Line) -> Mapping[Hashable, Fraction]:
+    """Units of a holding or of what is recalled, or market value of a facility's proceeds."""
     sources = answer.network.sources
-    holding = None if sources.is_facility[line.source] else sources.ids[line.source]
-    return holding, answer.network.assets.ids[line.asset]
+    if sources.is_facility[part.source]:
+        return {("facility", sources.ids[part.source]): part.market_value}
+    if sources.is_posted[part.source]:
+        line = int(sources.recallable.line[part.source - sources.first_posted])
+        return {("recalled", line, part.use): part.quantity}
+    return {("holding", sources.ids[part.source]): part.quantity}
+
+
+def _source(answer: Answer, part: Line) -> tuple[str | None, str]:
+    """The holding, if it is one or joins one, and the asset."""
+    sources = answer.network.sources
+    holding = int(sources.holding[part.source])
+    return None if holding < 0 else sources.ids[holding], answer.network.assets.ids[part.asset]
 
 
 def _agreements(answer: Answer) -> tuple[dict[Hashable, Fraction], dict[Hashable, Fraction]]:
@@ -175,10 +186,12 @@ def _agreements(answer: Answer) -> tuple[dict[Hashable, Fraction], dict[Hashable
     return dict(before), floors
 
 
-def _words(bridge: Bridge) -> str:
+def _words(answer: Answer, bridge: Bridge) -> str:
     """What has to be lent for the round to be done one after another."""
     if bridge.place == "agreement":
         return f"{float(bridge.amount):,.2f} of collateral at {bridge.name}"
     assert isinstance(bridge.name, tuple)
-    kind, name = bridge.name
-    return f"{float(bridge.amount):,.12g} {'units of' if kind == 'holding' else 'of proceeds of'} {name}"
+    kind, name, *_ = bridge.name
+    if kind == "recalled":
+        name = answer.network.posted[name].holding_id
+    return f"{float(bridge.amount):,.12g} {'of proceeds of' if kind == 'facility' else 'units of'} {name}"

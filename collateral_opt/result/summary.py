@@ -30,7 +30,7 @@ def summarise(book: Book, answer: Answer, cost_bound: float, least_shortfall: fl
     gap = relative_gap(total_cost, lower_bound)
     is_short = bool(total_shortfall or reserve_shortfall)
     return {
-        "status": "short" if is_short else "optimal" if gap <= book.settings.mip_gap else "feasible",
+        "status": "short" if is_short else "optimal" if gap <= book.settings.mip_gap + 1e-12 else "feasible",
         "total_cost": total_cost,
         "lower_bound": lower_bound,
         "gap": gap,

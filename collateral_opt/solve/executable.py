@@ -21,7 +21,7 @@ from collateral_opt.model.constraints import least_line
 from collateral_opt.model.formulation import formulate
 from collateral_opt.model.program import Floats, Program, stack
 from collateral_opt.network.exact import FLOAT, exact
-from collateral_opt.network.network import Bools, Ints, Network, View
+from collateral_opt.network.network import Bools, Ints, Kind, Network, View
 from collateral_opt.solve.exchange import exchange_all
 from collateral_opt.solve.ledger import Ledger
 from collateral_opt.solve.passes import COVERED, Flows, Passes
@@ -44,6 +44,8 @@ REPEATS = 3
 """How often that integer program is asked again around its own answer."""
 FOCUS = 240
 """Most edges of the integer program that decides which lines there are, unless more are in use."""
+MOST_NODES = 1_000
+"""And no more than so many nodes, however few the edges."""
 ROUNDS = 4
 """How often calls and facilities are filled in turn: what a facility could not be given is asked of others."""
 PATIENCE = 16
@@ -85,7 +87,7 @@ def _with_reserves(network: Network, flows: Flows, solver: Solver, limits: Limit
     program = in_lots(network, view, program)
     price = prices_of_cover(network, flows)
     ledger = Ledger(network, np.flatnonzero(network.in_lots), {})
-    effort = replace(limits, mip_gap=mip_gap / 10, mip_nodes=EFFORT // (len(edge) + 1))
+    effort = _effort(ledger, limits, mip_gap)
     try:
         passes = Passes(network, program, view, solver, effort)
         solution = passes.in_order()
@@ -95,8 +97,9 @@ def _with_reserves(network: Network, flows: Flows, solver: Solver, limits: Limit
     scaled = np.clip(solution.x[: len(edge)], 0.0, None) * passes.scaling.column[: len(edge)]
     found[edge] = _snapped(scaled, view, program)
     answers = []
-    for _, lots in _taken_over(ledger, found[ledger.edge], price[ledger.edge]):
-        answers.append((_whole_standing(ledger, solver, limits), lots))
+    for _ in _taken_over(ledger, found[ledger.edge], price[ledger.edge]):
+        leave_in_place(ledger)
+        answers.append((_whole_standing(ledger, solver, limits), ledger.snapshot()))
     ledger.restore(min(answers, key=lambda answer: answer[0])[1])
     return ledger
 
@@ -159,11 +162,37 @@ def _settled(
                 break
     if _leaves_short(ledger, flows) or (len(ledger.edge) <= TINY and not _close_enough(ledger, flows, mip_gap)):
         polish(ledger, prices[ledger.edge], solver, _effort(ledger, limits, mip_gap), FINE)
+    leave_in_place(ledger)
     return ledger
 
 
+def leave_in_place(ledger: Ledger) -> None:
+    """Undo recalls that the same holding's own stock makes good at the same agreement, where that costs nothing more.
+
+    What is recalled from there for a call goes to it from the holding instead, and what lies there stays.
+    """
+    uses, sources = ledger.network.uses, ledger.network.sources
+    at = {(j, i): k for k, (j, i) in enumerate(zip(ledger.use, ledger.source, strict=True))}
+    for k in [k for k, source in enumerate(ledger.source) if sources.is_posted[source]]:
+        holding = int(sources.holding[ledger.source[k]])
+        back = at.get((ledger.funded_by[k], holding))
+        instead = at.get((ledger.use[k], holding))
+        comes_home = uses.kind[ledger.use[k]] == Kind.HOME
+        if back is None or not ledger.lots[back] or not ledger.lots[k] or (instead is None and not comes_home):
+            continue
+        before, standing = ledger.snapshot(), _standing(ledger)
+        count = min(ledger.lots[k], ledger.lots[back])
+        ledger.add(k, -count)
+        ledger.add(back, -count)
+        if instead is not None and not comes_home:
+            ledger.add(instead, count)
+        short_lines = any(0 < ledger.line_lots(e) < ledger.least[e] for e in (k, back))
+        if short_lines or not _holds(ledger) or _standing(ledger) > standing:
+            ledger.restore(before)
+
+
 def _effort(ledger: Ledger, limits: Limits, mip_gap: float) -> Limits:
-    return replace(limits, mip_gap=mip_gap / 10, mip_nodes=EFFORT // (len(ledger.edge) + 1))
+    return replace(limits, mip_gap=mip_gap / 10, mip_nodes=min(MOST_NODES, EFFORT // (len(ledger.edge) + 1)))
 
 
 def _spread(few: Ledger, ledger: Ledger) -> None:
@@ -267,7 +296,9 @@ def _is_shorter(ledger: Ledger, flows: Flows) -> bool:
 
 def _leaves_short(ledger: Ledger, flows: Flows) -> bool:
     """A book that the linear program covers is left short."""
-    return float(flows.short.sum()) <= 0 < sum(ledger.shortfalls())
+    demands = ledger.network.uses.demands
+    covered = flows.short[:demands] <= 10 * COVERED * ledger.network.uses.size[:demands]
+    return bool(covered.all()) and any(ledger.shortfalls())
 
 
 def place(ledger: Ledger, target: Floats, price: Floats) -> None:

@@ -44,6 +44,8 @@ class Ledger:
         self.line: list[int] = network.line[edge].tolist()
         self._line_lots: dict[int, int] = dict.fromkeys(self.line, 0)
         self.cost_bps = network.edges.cost_bps[edge]
+        self._lot_cost = [v * exact(c) for v, c in zip(self.lot_value, self.cost_bps.tolist(), strict=True)]
+        self._weighed = network.standing_cost
         self.lots = [0] * len(edge)
         self.least: list[int] = [
             1 if home else max(1, ceil(exact(q) / size), ceil(network.uses.min_line[j] / value))
@@ -83,7 +85,8 @@ class Ledger:
         triplets = zip(rows.row.tolist(), rows.column.tolist(), rows.coefficient.tolist(), strict=True)
         for row, column, coefficient in triplets:
             entries[row].append((column, coefficient * self.lot_value[column]))
-        for terms, upper in zip(entries, rows.upper.tolist(), strict=True):
+        for several, upper in zip(entries, rows.upper.tolist(), strict=True):
+            terms = _netted(several)
             common = lcm(upper.denominator, *(a.denominator for _, a in terms))
             for column, a in terms:
                 self._rows_of[column].append((len(self.slack), a.numerator * (common // a.denominator)))
@@ -98,6 +101,7 @@ class Ledger:
         for k, switch in zip(column.tolist(), switches.switch[at].tolist(), strict=True):
             self._switches_of[k].append(switch)
         self._edges_on = [0] * len(switches)
+        self._charge = [f + w for f, w in zip(switches.fixed, switches.worth, strict=True)]
         self._budgets_of: list[list[int]] = [[] for _ in range(len(switches))]
         self._unspent = [most for _, _, most in switches.budgets]
         for budget, (_, members, _) in enumerate(switches.budgets):
@@ -175,7 +179,8 @@ class Ledger:
 
     def lines_left(self, j: int) -> int | None:
         """How many more assets call ``j`` may be given; None where nobody counts them."""
-        names = (b for b, (name, _, _) in enumerate(self.network.switches.budgets) if name == self.network.uses.ids[j])
+        wanted = f"call {self.network.uses.ids[j]}"
+        names = (b for b, (name, _, _) in enumerate(self.network.switches.budgets) if name == wanted)
         return next((self._unspent[b] for b in names), None) if j < self.network.uses.calls else None
 
     def addable(self, k: int, wanted: int) -> int:
@@ -229,6 +234,7 @@ class Ledger:
         """Put ``count`` more lots on edge ``k`` (fewer, where negative)."""
         opened = bool(self.lots[k] + count) - bool(self.lots[k])
         self.lots[k] += count
+        self._weighed += count * self._lot_cost[k]
         self._line_lots[self.line[k]] += count
         self.missing[self.use[k]] -= count * self.value[k]
         if self.funded_by[k] >= 0:
@@ -240,6 +246,7 @@ class Ledger:
         for switch in self._switches_of[k] if opened else ():
             was_on = self._edges_on[switch] > 0
             self._edges_on[switch] += opened
+            self._weighed += ((self._edges_on[switch] > 0) - was_on) * self._charge[switch]
             for budget in self._budgets_of[switch]:
                 self._unspent[budget] -= (self._edges_on[switch] > 0) - was_on
 
@@ -266,15 +273,12 @@ class Ledger:
 
     def cost(self) -> Fraction:
         """Yearly basis points times base currency of everything on the ledger and what stays where it lies, exact."""
-        lines = zip(self.lots, self.lot_value, self.cost_bps.tolist(), strict=True)
-        fixed = (f for f, on in zip(self.network.switches.fixed, self._edges_on, strict=True) if on)
-        flows = sum((n * v * exact(c) for n, v, c in lines if n), self.network.standing_cost)
-        return sum(fixed, flows)
+        worth = (w for w, on in zip(self.network.switches.worth, self._edges_on, strict=True) if on)
+        return self._weighed - sum(worth, Fraction(0))
 
     def weighed_cost(self) -> Fraction:
         """:meth:`cost`, and what every move must save to be worth it."""
-        worth = (w for w, on in zip(self.network.switches.worth, self._edges_on, strict=True) if on)
-        return sum(worth, self.cost())
+        return self._weighed
 
     def moves(self) -> int:
         """Deliveries and recalls on the ledger, where switches count them."""
@@ -299,3 +303,11 @@ class Ledger:
         for k, (now, then) in enumerate(zip(self.lots, lots, strict=True)):
             if now != then:
                 self.add(k, then - now)
+
+
+def _netted(entries: list[tuple[int, Fraction]]) -> list[tuple[int, Fraction]]:
+    """Entries of a row with each column once: what leaves a group and comes back into it changes nothing."""
+    net: dict[int, Fraction] = {}
+    for column, coefficient in entries:
+        net[column] = net.get(column, Fraction(0)) + coefficient
+    return [(column, coefficient) for column, coefficient in net.items() if coefficient]

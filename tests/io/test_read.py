@@ -361,3 +361,13 @@ def test_reading_is_quick_to_load() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert shown.strip() == "[]"
+
+
+def test_house_limits_in_a_sheet_are_not_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "b.xlsx"
+    with xlsxwriter.Workbook(str(path)) as book:
+        book.add_worksheet("House Limits").write_string(0, 0, "label")
+    with pytest.raises(BookError) as caught:
+        read_book(path)
+    (found,) = [finding for finding in caught.value.findings if finding.code == "E215"]
+    assert found.value == "House Limits" and "house_limits.yaml" in found.action
