@@ -103,7 +103,7 @@ def frontier(book: Book, *, points: int = 20, solver: str = "highs", progress: P
         best = min(open_roads, key=lambda road: _key(_within(road.found, allowed)))
         point = _within(best.found, allowed)
         _check(counted, best, point, chosen, limits)
-        bound = float("nan") if any(short) else min(road.bound(allowed) for road in roads)
+        bound = float("nan") if any(short) else min(road.passes.bound_with("moves", allowed) for road in roads)
         rows.append((allowed, point, bound))
     return _table(rows, network)
 
@@ -126,16 +126,6 @@ class Road:
             better = _improved(self.passes, self.flows, self.found, allowed, solver, limits)
             if better.short == self.found[0].short:
                 self.found = _least_by_moves([*self.found, better])
-
-    def bound(self, allowed: int) -> float:
-        """The least cost of any answer on this road with so many moves, times yearly basis points."""
-        self.passes.allow("moves", allowed)
-        try:
-            return self.passes.priced()[0]
-        except InfeasibleError:
-            return float("inf")
-        finally:
-            self.passes.allow("moves", float("inf"))
 
 
 def _key(point: Point) -> tuple[Fraction, int]:

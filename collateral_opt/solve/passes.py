@@ -158,6 +158,22 @@ class Passes:
         self._row_upper[demands] += overshoot[demands] / self.scaling.row[demands]
         self.session.change_row_bounds(self._row_lower, self._row_upper)
 
+    def bound_with(self, budget: str, most: int) -> float:
+        """What is proven of any answer with at most so many lines of a budget; nothing else is changed by asking."""
+        kept = self._row_upper.copy()
+        self.allow(budget, most)
+        try:
+            bound, duals = self.priced()
+            if np.any(duals[: self.network.uses.demands] < -NOISE):
+                self.allow_excess()
+                bound, _ = self.priced()
+            return bound
+        except InfeasibleError:
+            return float("inf")
+        finally:
+            self._row_upper = kept
+            self.session.change_row_bounds(self._row_lower, self._row_upper)
+
     def priced(self) -> tuple[float, Floats]:
         """Bound and row duals of a cost pass as things stand."""
         solution = self.least_cost()
