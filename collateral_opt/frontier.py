@@ -23,9 +23,10 @@ from collateral_opt.result.answer import Answer
 from collateral_opt.result.assemble import assemble
 from collateral_opt.result.checker import require_valid
 from collateral_opt.result.summary import summarise
-from collateral_opt.solve.executable import COARSE, make_executable, narrowed, placements, polish, prices_of_cover
+from collateral_opt.solve.executable import make_executable, narrowed, placements, prices_of_cover
 from collateral_opt.solve.ledger import Ledger
 from collateral_opt.solve.passes import Flows, Passes, solve_flows
+from collateral_opt.solve.polishing import COARSE, polish
 from collateral_opt.solve.registry import solver_named
 from collateral_opt.solve.reserves import count_reserves
 from collateral_opt.solve.seam import Limits, Solver

@@ -1,0 +1,268 @@
+"""Lots on a ledger: rounded down, filled up, given back where a row broke, trimmed, exchanged, left where they lie."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from fractions import Fraction
+
+import numpy as np
+
+from collateral_opt.network.network import Floats, Kind
+from collateral_opt.solve.exchange import exchange_all
+from collateral_opt.solve.ledger import Ledger
+
+ROUNDS = 4
+"""How often calls and facilities are filled in turn: what a facility could not be given is asked of others."""
+PATIENCE = 16
+"""Rounds of giving back just what breaks a row, before more goes at a time."""
+PLANS = 8
+"""How many of the cheapest edges are tried as the main filling of a call."""
+
+
+def place(ledger: Ledger, target: Floats, price: Floats) -> None:
+    """Bring the ledger near ``target`` (market values): round down, fill, give back what breaks a row, trim.
+
+    Filling comes first: rounding down makes the whole smaller, and with it what a share of the whole may be.
+    """
+    put(ledger, target)
+    order = turns(ledger)
+    for done in range(ROUNDS):
+        for j in order:
+            fill(ledger, j, price)
+        retract(ledger, price)
+        if not any([trim(ledger, j, price) for j in order]) and done:
+            break
+
+
+def put(ledger: Ledger, target: Floats) -> None:
+    """Put ``target`` (market values) on the ledger, each line rounded down; no more lines than budgets allow."""
+    ledger.restore((0,) * len(target))
+    has_budgets = bool(ledger.network.switches.budgets)
+    pinned = np.array(ledger.floor) > 0
+    wanted = [int(x / float(value) + 1e-7) for x, value in zip(target.tolist(), ledger.lot_value, strict=True)]
+    whole: dict[int, int] = defaultdict(int)
+    for line, lots in zip(ledger.line, wanted, strict=True):
+        whole[line] += lots
+    for k in np.lexsort((-target, ~pinned)).tolist() if has_budgets else range(len(target)):
+        ledger.add(k, max(wanted[k] if whole[ledger.line[k]] >= ledger.least[k] else 0, ledger.floor[k]))
+        if ledger.overspent_budgets and not ledger.floor[k]:
+            ledger.add(k, -ledger.lots[k])
+
+
+def turns(ledger: Ledger) -> list[int]:
+    """The uses in the order in which they are filled: demands by priority, then facilities from the last to the first.
+
+    A facility is funded after what spends it, and proceeds come only from facilities that give earlier.
+    """
+    network = ledger.network
+    demands = sorted(range(network.uses.demands), key=lambda j: (network.uses.priority[j], j))
+    gives_at = {int(j): int(t) for j, t in zip(network.sources.funded_by, network.sources.deliverable_at, strict=True)}
+    facilities = sorted(network.uses.facilities, key=lambda j: (-gives_at[j], j))
+    return demands + facilities
+
+
+def retract(ledger: Ledger, price: Floats) -> None:
+    """Take lots back until every row holds and no facility has spent more than it was given."""
+    give_back(ledger, price)
+    while unfund(ledger, price):
+        give_back(ledger, price)
+
+
+def unfund(ledger: Ledger, price: Floats) -> bool:
+    """Take less out of each facility, and recall less from each agreement, than could be put in; dearest lines first.
+
+    What only comes home stays first of all, and what goes to a call goes last. Says whether anything went.
+    """
+    went, uses = 0, ledger.network.uses
+    for j in reversed(turns(ledger)):
+        if j < uses.calls or ledger.overdrawn(j) <= 0:
+            continue
+        taken = [k for k, funding in enumerate(ledger.funded_by) if funding == j and ledger.lots[k] and ledger.drain[k]]
+        for k in sorted(taken, key=lambda k: (-uses.kind[ledger.use[k]], -ledger.rank(k), -price[k], -k)):
+            if ledger.overdrawn(j) > 0:
+                went += ledger.take_back(k, min(ledger.lots[k], -(-ledger.overdrawn(j) // ledger.drain[k])))
+    return went > 0
+
+
+def give_back(ledger: Ledger, price: Floats) -> None:
+    """Take lots off the lines of each row that rounding broke, last priority and dearest first, until every row holds.
+
+    Shares of what is posted can break one another in turn by a lot at a time; so what goes grows after a while.
+    """
+    rounds = went = 0
+    while (broken := ledger.broken_rows()) and (went or not rounds):
+        rounds, went = rounds + 1, 0
+        much = 2 ** max(0, rounds - PATIENCE)
+        for row in broken:
+            lines = sorted(ledger.lines_in(row), key=lambda line: (-ledger.rank(line[0]), -price[line[0]], -line[0]))
+            for k, a in lines:
+                over = -ledger.slack[row]
+                if over <= 0:
+                    break
+                went += ledger.take_back(k, min(ledger.lots[k], much * -(-over // a)))
+
+
+def fill(ledger: Ledger, j: int, price: Floats) -> None:
+    """Cover what call ``j`` lacks: one main edge up to its last whole lot, then the edge that closes it cheapest."""
+    by_price = sorted(ledger.lines_of[j], key=lambda k: (price[k], k))
+    while ledger.missing[j] > 0:
+        open_edges = [k for k in by_price if ledger.addable(k, 1) > 0]
+        if not open_edges:
+            return
+        plans = [_plan(ledger, j, main, open_edges, price) for main in _mains(ledger, j, open_edges)]
+        _, main, count, closing = min(plans, key=lambda plan: plan[0])
+        if count:
+            ledger.add(main, count)
+        if closing is not None:
+            last = ledger.addable(closing, -(-ledger.missing[j] // ledger.value[closing]))
+            if last:
+                ledger.add(closing, last)
+        elif not count:
+            return
+
+
+def _mains(ledger: Ledger, j: int, by_price: list[int]) -> list[int]:
+    """The edges tried as the main filling of a call: the cheapest; where lines cost or count, others besides."""
+    if not len(ledger.network.switches):
+        return by_price[:PLANS]
+    on = [k for k in by_price if not ledger.opening_cost(k) and not ledger.is_new(k)]
+    large = sorted(by_price, key=lambda k: (-ledger.room(k) * ledger.value[k], k)) if ledger.lines_left(j) else []
+    return list(dict.fromkeys([*by_price[:PLANS], *on[:PLANS], *large[:PLANS]]))
+
+
+def _plan(
+    ledger: Ledger, j: int, main: int, edges: list[int], price: Floats
+) -> tuple[tuple[float, float, int], int, int, int | None]:
+    """Whole lots of ``main`` without excess, then the cheapest edge that covers the rest: key, main, lots, closing."""
+    missing = ledger.missing[j]
+    whole = missing // ledger.value[main]
+    count = ledger.addable(main, whole) if whole else 0
+    if count > whole:
+        count = 0
+    rest = missing - count * ledger.value[main]
+    spent = count * ledger.value[main] * price[main] + (ledger.opening_cost(main) * ledger.unit[j] if count else 0.0)
+    if rest <= 0:
+        return (spent, 0.0, main), main, count, None
+    best: tuple[float, float, int] | None = None
+    is_last = ledger.lines_left(j) == 1 and count > 0 and ledger.is_new(main)
+    for k in edges:
+        if is_last and k != main and ledger.is_new(k):
+            continue
+        if k == main and count:
+            # Its room shrinks by what the plan takes: one more lot must still fit.
+            lots = -(-rest // ledger.value[k])
+            fits = ledger.addable(k, count + lots) >= count + lots
+        else:
+            lots = max(-(-rest // ledger.value[k]), ledger.least[k] - ledger.line_lots(k))
+            fits = ledger.addable(k, lots) >= lots
+        if fits:
+            value = lots * ledger.value[k]
+            opening = ledger.opening_cost(k) * ledger.unit[j] if k != main or not count else 0.0
+            key = (spent + value * price[k] + opening, float(value - rest), k)
+            best = min(best, key) if best is not None else key
+    if best is None:
+        # Nothing closes it in one step: the cheapest first, and the loop goes on.
+        return (float("inf"), float(rest), main), main, ledger.addable(main, max(1, whole)), None
+    return best, main, count, best[2]
+
+
+def trim(ledger: Ledger, j: int, price: Floats) -> bool:
+    """Take off what call ``j`` has too much, dearest lines first. Says whether anything went."""
+    went = False
+    for k in sorted(ledger.lines_of[j], key=lambda k: (-price[k], -ledger.cost_bps[k], -k)):
+        excess = -ledger.missing[j]
+        if excess <= 0:
+            return went
+        count = ledger.removable(k, excess // ledger.value[k])
+        if count:
+            ledger.add(k, -count)
+            went = True
+        elif ledger.lots[k] and ledger.value[k] <= excess:
+            went |= _sent_home(ledger, k, excess // ledger.value[k])
+    return went
+
+
+def _sent_home(ledger: Ledger, k: int, most: int) -> bool:
+    """Let up to ``most`` recalled lots on edge ``k`` come home instead, where nothing is in the way of that."""
+    home = ledger.home.get(ledger.source[k])
+    if home is None or home == k:
+        return False
+    count = min(most, ledger.lots[k] - ledger.floor[k])
+    if 0 < ledger.line_lots(k) - count < ledger.least[k]:
+        count = ledger.line_lots(k) - ledger.least[k]
+    if count <= 0:
+        return False
+    ledger.add(k, -count)
+    ledger.add(home, count)
+    if ledger.broken_rows() or ledger.overspent_budgets:
+        ledger.add(home, -count)
+        ledger.add(k, count)
+        return False
+    return True
+
+
+def make_way(ledger: Ledger, price: Floats) -> None:
+    """Where a call is short, take back what later priorities hold of its sources, and serve them after it.
+
+    Rounding can leave lots with a later priority that an earlier one lacks. Kept only if that serves better.
+    """
+    if len(ledger.shortfalls_by_rank()) < 2:
+        return
+    for j in turns(ledger)[: ledger.network.uses.demands]:
+        if ledger.missing[j] <= 0:
+            continue
+        sources = {ledger.source[k] for k in ledger.lines_of[j]}
+        before, stood = ledger.snapshot(), standing(ledger)
+        for k, lots in enumerate(ledger.lots):
+            if lots and ledger.source[k] in sources and ledger.rank(k) > ledger.network.uses.priority[j]:
+                ledger.take_back(k, lots)
+        retract(ledger, price)
+        for turn in turns(ledger):
+            fill(ledger, turn, price)
+        retract(ledger, price)
+        refit(ledger, price)
+        if standing(ledger) >= stood:
+            ledger.restore(before)
+
+
+def refit(ledger: Ledger, price: Floats) -> None:
+    """Exchange lots within the calls, then take off what that left too much."""
+    exchange_all(ledger)
+    for j in turns(ledger):
+        trim(ledger, j, price)
+
+
+def leave_in_place(ledger: Ledger) -> None:
+    """Undo recalls that the same holding's own stock makes good at the same agreement, where that costs nothing more.
+
+    What is recalled from there for a call goes to it from the holding instead, and what lies there stays.
+    """
+    uses, sources = ledger.network.uses, ledger.network.sources
+    at = {(j, i): k for k, (j, i) in enumerate(zip(ledger.use, ledger.source, strict=True))}
+    for k in [k for k, source in enumerate(ledger.source) if sources.is_posted[source]]:
+        holding = int(sources.holding[ledger.source[k]])
+        back = at.get((ledger.funded_by[k], holding))
+        instead = at.get((ledger.use[k], holding))
+        comes_home = uses.kind[ledger.use[k]] == Kind.HOME
+        if back is None or not ledger.lots[back] or not ledger.lots[k] or (instead is None and not comes_home):
+            continue
+        before, stood = ledger.snapshot(), standing(ledger)
+        count = min(ledger.lots[k], ledger.lots[back])
+        ledger.add(k, -count)
+        ledger.add(back, -count)
+        if instead is not None and not comes_home:
+            ledger.add(instead, count)
+        short_lines = any(0 < ledger.line_lots(e) < ledger.least[e] for e in (k, back))
+        if short_lines or not holds(ledger) or standing(ledger) > stood:
+            ledger.restore(before)
+
+
+def holds(ledger: Ledger) -> bool:
+    """Every row and budget holds, and nothing is overdrawn."""
+    overdrawn = any(ledger.overdrawn(j) for j in range(ledger.network.uses.calls, len(ledger.network.uses)))
+    return not (ledger.broken_rows() or ledger.overspent_budgets or overdrawn)
+
+
+def standing(ledger: Ledger) -> tuple[tuple[Fraction, ...], Fraction, int]:
+    """What decides between two answers: shortfalls by priority, cost, then how much of what is posted moves."""
+    return ledger.shortfalls_by_rank(), ledger.weighed_cost(), ledger.recalls()
