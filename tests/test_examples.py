@@ -269,10 +269,11 @@ def test_substitution(tmp_path: Path) -> None:
     said = run.table("steps")
     steps = [(row["action"], row["agreement_id"], row["quantity"], row["start_by"][11:16]) for row in said]
     assert steps == [
+        ("deliver", "CCP", "98000", ""),
         ("deliver", "BANK", "400000", ""),
         ("deliver", "BANK", "600000", ""),
         ("recall", "BANK", "392000", "13:00"),
-        ("deliver", "CCP", "490000", ""),
+        ("deliver", "CCP", "392000", ""),
         ("recall", "BANK", "570000", ""),
     ]
 
