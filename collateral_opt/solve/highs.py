@@ -95,12 +95,16 @@ class HighsSession:
         # the compiled class: highspy.Highs adds a modelling layer, and locks shared by all instances
         self._highs = highspy._core._Highs()
         self._start: Floats | None = None
+        self._presolve = "choose"
         self._stop = threading.Event()
         for name, value in _OPTIONS.items():
             self._set(name, value)
         self._set_tolerance(TOLERANCE)
         self._check("passModel", self._highs.passModel(_arrays(program)))
         if self._is_mip:
+            # Presolve of some integer programs writes out of bounds (1.15.1), and takes the process with it.
+            self._presolve = "off"
+            self._set("presolve", self._presolve)
             kinds = self._integer.astype(np.uint8)
             self._check(
                 "changeColsIntegrality",
@@ -178,7 +182,7 @@ class HighsSession:
         try:
             return self._highs.run()
         finally:
-            self._set("presolve", "choose")
+            self._set("presolve", self._presolve)
 
     def _read(self) -> Solution:
         said = self._highs.getModelStatus()
