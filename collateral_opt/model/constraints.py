@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from collateral_opt.model.program import Floats, Rows
+from collateral_opt.model.program import Floats, Labels, Rows
 from collateral_opt.network.exact import Array
 from collateral_opt.network.network import Bools, Ints, Kind, LimitBlock, View
 
@@ -50,7 +50,7 @@ def supply(view: View) -> Rows:
     leaving = np.flatnonzero(~view.into_reserve)
     drawn, row = np.unique(view.source[leaving], return_inverse=True)
     return Rows(
-        labels=[("supply", *_source_label(view, i)) for i in drawn.tolist()],
+        labels=Labels(len(drawn), lambda: [("supply", *_source_label(view, i)) for i in drawn.tolist()]),
         row=row.astype(np.int64),
         column=leaving,
         coefficient=view.arithmetic.zeros(len(leaving)) + 1,
@@ -76,7 +76,10 @@ def stays_home(view: View) -> Rows:
     row = np.repeat(np.arange(len(counted)), last - first)
     column = by_source[_ranges(first, last)]
     return Rows(
-        labels=[("home", *_source_label(view, int(view.source[e])), uses.ids[view.use[e]]) for e in counted.tolist()],
+        labels=Labels(
+            len(counted),
+            lambda: [("home", *_source_label(view, int(view.source[e])), uses.ids[view.use[e]]) for e in counted],
+        ),
         row=np.concatenate([np.arange(len(counted)), row]),
         column=np.concatenate([counted, column]),
         coefficient=np.concatenate(
@@ -125,7 +128,7 @@ def concentration(view: View, block: LimitBlock) -> Rows:
     counts = signed_weight(view, block.measure, column, recalled)
     stands = ~(block.shut[groups][row] & recalled)
     return Rows(
-        labels=_labels(view, block, groups),
+        labels=_labels(block, groups),
         row=row.astype(np.int64)[stands],
         column=column[stands],
         coefficient=counts[stands],
@@ -157,7 +160,7 @@ def share_of_posted(view: View, block: LimitBlock) -> Rows:
     room[shut] = view.arithmetic.number(0.0)
     used = (coefficient != 0).ravel()
     return Rows(
-        labels=_labels(view, block, groups),
+        labels=_labels(block, groups),
         row=np.repeat(np.arange(len(groups)), len(everywhere))[used],
         column=np.tile(everywhere, len(groups))[used],
         coefficient=coefficient.ravel()[used],
@@ -313,8 +316,11 @@ def _of(numbers: object, view: View) -> Array:
     return result
 
 
-def _labels(view: View, block: LimitBlock, groups: Ints) -> list[tuple[str, ...]]:
-    return [("limit", block.place, block.label, block.basis, block.groups[g]) for g in groups.tolist()]
+def _labels(block: LimitBlock, groups: Ints) -> Labels:
+    return Labels(
+        len(groups),
+        lambda: [("limit", block.place, block.label, block.basis, block.groups[g]) for g in groups.tolist()],
+    )
 
 
 def _source_label(view: View, source: int) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ from collateral_opt.model.constraints import (
     switched,
     whole_row,
 )
-from collateral_opt.model.program import Floats, Program, stack
+from collateral_opt.model.program import Floats, Labels, Program, stack
 from collateral_opt.network.exact import FLOAT
 from collateral_opt.network.network import Ints, Network, View
 
@@ -39,14 +39,18 @@ def formulate(network: Network, edge: Ints | None = None) -> Program:
     """The linear program over all edges of ``network``, or over those in ``edge``, with cost as its aim."""
     view = View(network, np.arange(len(network.edges)) if edge is None else edge, FLOAT)
     uses, sources, switches = network.uses, network.sources, network.switches
-    moved = zip(view.source.tolist(), view.use.tolist(), strict=True)
     size = uses.size[: uses.asking]
     lower, upper = pinned_bounds(view)
-    first_switch = len(view.edge) + uses.asking
+    first_switch, others = len(view.edge) + uses.asking, uses.asking + len(switches)
     return Program(
-        column_labels=[("deliver", uses.ids[j], sources.ids[i]) for i, j in moved]
-        + [("short", *label) for label in uses.label[: uses.asking]]
-        + [("on", *label) for label in switches.labels],
+        column_labels=Labels(
+            first_switch + len(switches),
+            lambda: [
+                *(("deliver", uses.ids[j], sources.ids[i]) for i, j in zip(view.source, view.use, strict=True)),
+                *(("short", *label) for label in uses.label[: uses.asking]),
+                *(("on", *label) for label in switches.labels),
+            ],
+        ),
         lower=np.concatenate([lower, np.zeros(uses.asking + len(switches))]),
         upper=np.concatenate([upper, uses.lacking[: uses.asking], np.ones(len(switches))]),
         cost=cost_aim(view),
@@ -65,6 +69,8 @@ def formulate(network: Network, edge: Ints | None = None) -> Program:
                 budgets(view, first_switch),
             ]
         ),
+        source=np.pad(view.source, (0, others), constant_values=-1),
+        use=np.concatenate([view.use, np.arange(uses.asking), np.full(len(switches), -1)]),
     )
 
 

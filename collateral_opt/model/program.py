@@ -5,8 +5,10 @@ Always a minimisation. A row's dual is the change of the optimum for one more un
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,34 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 _NOTHING = np.zeros(0, dtype=np.int64)
+Label = tuple[str, ...]
+
+
+class Labels(Sequence[Label]):
+    """So many labels, made when one is first asked for: a large program is mostly solved without any."""
+
+    def __init__(self, count: int, make: Callable[[], Sequence[Label]]) -> None:
+        self._count = count
+        self._make = make
+
+    @cached_property
+    def _all(self) -> Sequence[Label]:
+        return self._make()
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, at: int) -> Label: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Label]: ...
+    def __getitem__(self, at: int | slice) -> Label | Sequence[Label]:
+        return self._all[at]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
@@ -24,7 +54,7 @@ class Rows:
     a constraint evaluated exactly gives object arrays of :class:`fractions.Fraction` in the same places.
     """
 
-    labels: Sequence[tuple[str, ...]]
+    labels: Sequence[Label]
     row: Ints
     column: Ints
     coefficient: NDArray[np.generic]
@@ -39,7 +69,7 @@ def stack(blocks: Sequence[Rows]) -> Rows:
     """Put blocks of rows below one another."""
     offsets = np.cumsum([0, *(len(block) for block in blocks)])
     return Rows(
-        labels=[label for block in blocks for label in block.labels],
+        labels=Labels(int(offsets[-1]), lambda: [label for block in blocks for label in block.labels]),
         row=np.concatenate([block.row + offset for block, offset in zip(blocks, offsets[:-1], strict=True)]),
         column=np.concatenate([block.column for block in blocks]),
         coefficient=np.concatenate([block.coefficient for block in blocks]),
@@ -54,10 +84,11 @@ class Program:
 
     ``unit`` is the size in which each column is thought of (above 0); ``integer`` marks the columns that are whole
     multiples of theirs. ``opens`` are columns, and which of the switches at the end opens each.
-    ``column_labels`` are tuples of identifiers as in :class:`Rows`.
+    ``column_labels`` are tuples of identifiers as in :class:`Rows`. ``source`` and ``use`` [columns] are what each
+    column takes from and serves, -1 for none: column generation weighs those of one source, or one use, together.
     """
 
-    column_labels: Sequence[tuple[str, ...]]
+    column_labels: Sequence[Label]
     lower: Floats
     upper: Floats
     cost: Floats
@@ -65,6 +96,8 @@ class Program:
     unit: Floats
     integer: NDArray[np.bool_] | None = None
     opens: tuple[Ints, Ints] = (_NOTHING, _NOTHING)
+    source: Ints = field(default_factory=lambda: _NOTHING)
+    use: Ints = field(default_factory=lambda: _NOTHING)
 
     @property
     def n_columns(self) -> int:
@@ -112,6 +145,8 @@ def scale(program: Program) -> tuple[Program, Scaling]:
         ),
         unit=np.ones(program.n_columns),
         integer=program.integer,
+        source=program.source,
+        use=program.use,
     )
     return scaled, Scaling(column=column, row=row, objective=objective)
 

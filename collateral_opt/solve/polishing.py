@@ -111,6 +111,8 @@ def in_lots(network: Network, view: View, program: Program, fine: float = FINE) 
         unit=np.pad(unit, (0, count), constant_values=1.0),
         integer=np.concatenate([coarse, between, np.ones(len(network.switches) + count, dtype=bool)]),
         opens=(opens, line),
+        source=np.pad(program.source, (0, count), constant_values=-1),
+        use=np.pad(program.use, (0, count), constant_values=-1),
     )
 
 
