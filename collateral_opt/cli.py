@@ -290,9 +290,10 @@ def _all_findings(book: Book) -> tuple[Finding, ...]:
     if not len(whole.posted) and not len(whole.pins):
         return book.findings
     from collateral_opt.collisions import findings
-    from collateral_opt.network import build_network
+    from collateral_opt.network import Problem
+    from collateral_opt.network.facts import gather
 
-    return (*book.findings, *findings(whole, build_network(whole)))
+    return (*book.findings, *findings(whole, Problem(gather(whole))))
 
 
 def _write_program(book: Book, path: Path) -> None:

@@ -11,6 +11,7 @@ from collateral_opt.book import Book
 from collateral_opt.book.codes import finding
 from collateral_opt.errors import BookError, Finding, InfeasibleError
 from collateral_opt.model.constraints import concentration, supply
+from collateral_opt.network.build import Problem
 from collateral_opt.network.exact import EXACT
 from collateral_opt.network.findings import network_findings, pin_name
 from collateral_opt.network.network import Network, View
@@ -19,8 +20,10 @@ from collateral_opt.solve.passes import solve_flows
 from collateral_opt.solve.registry import solver_named
 
 
-def findings(book: Book, network: Network) -> list[Finding]:
-    """Everything that ``network`` shows about ``book``, with what its pins collide with."""
+def findings(book: Book, problem: Problem) -> list[Finding]:
+    """Everything that ``problem`` shows about ``book``, with what its pins collide with."""
+    # What lies there over a cap shows without any pair; only pins ask for those.
+    network = problem.network(None if problem.pins.asked else problem.no_edges)
     alone = network_findings(book, network)
     if any(found.severity == "error" for found in alone) or not network.pinned:
         return alone
@@ -28,10 +31,10 @@ def findings(book: Book, network: Network) -> list[Finding]:
     return [*alone, *together]
 
 
-def require_possible_pins(book: Book, network: Network) -> None:
+def require_possible_pins(book: Book, problem: Problem) -> None:
     """Raise :class:`BookError` with every pin that cannot hold."""
-    if network.pins:
-        wrong = [found for found in findings(book, network) if found.severity == "error"]
+    if problem.pins.asked:
+        wrong = [found for found in findings(book, problem) if found.severity == "error"]
         if wrong:
             raise BookError(wrong)
 

@@ -16,8 +16,9 @@ import pandas as pd
 
 from collateral_opt.book import Book
 from collateral_opt.collisions import require_possible_pins
-from collateral_opt.errors import InfeasibleError, SolverError
-from collateral_opt.network import Network, build_network
+from collateral_opt.errors import SolverError
+from collateral_opt.network import Network, Problem
+from collateral_opt.network.facts import gather
 from collateral_opt.network.network import Floats, Ints
 from collateral_opt.result.answer import Answer
 from collateral_opt.result.assemble import assemble
@@ -25,12 +26,12 @@ from collateral_opt.result.checker import require_valid
 from collateral_opt.result.summary import summarise
 from collateral_opt.solve.executable import make_executable, narrowed, placements, prices_of_cover
 from collateral_opt.solve.ledger import Ledger
-from collateral_opt.solve.passes import Flows, Passes, solve_flows
+from collateral_opt.solve.linear import Linear, linear_optima
+from collateral_opt.solve.passes import Flows, Passes
 from collateral_opt.solve.polishing import COARSE, polish
 from collateral_opt.solve.registry import solver_named
-from collateral_opt.solve.reserves import count_reserves
-from collateral_opt.solve.seam import Limits, Solver
-from collateral_opt.solve.sparse import SlopeScaling, charges, typical_cost
+from collateral_opt.solve.seam import Limits
+from collateral_opt.solve.sparse import SlopeScaling, charges, typical_cost, whole_cost
 
 if TYPE_CHECKING:
     from collateral_opt.optimiser import Progress
@@ -77,18 +78,14 @@ def frontier(book: Book, *, points: int = 20, solver: str = "highs", progress: P
     counted = book.replace(settings={"max_moves": None, "min_saving_per_move": 0.0})
     tell("matching")
     # A budget that binds nothing makes every move a line of the program.
-    network = build_network(counted.replace(settings={"max_moves": 10**9}).in_full)
-    require_possible_pins(counted.in_full, network)
+    problem = Problem(gather(counted.replace(settings={"max_moves": 10**9}).in_full))
+    require_possible_pins(counted.in_full, problem)
     chosen, limits = solver_named(solver), Limits(seconds=book.settings.time_limit_s)
     roads = []
-    for variant in network.roads():
-        tell("solving")
-        try:
-            passes, flows = solve_flows(variant, chosen, limits)
-        except InfeasibleError:
-            continue
+    tell("solving")
+    for linear in linear_optima(problem, chosen, limits):
         tell("looking for fewer moves")
-        roads.append(Road(passes, flows, _answers(passes, flows, chosen, counted.settings.mip_gap, limits)))
+        roads.append(Road(linear, _answers(linear, counted.settings.mip_gap)))
     short = min(point.short for road in roads for point in road.found)
     roads = [kept for road in roads if (kept := road.as_short_as(short)).found]
     budgets = _budgets([point for road in roads for point in road.found], points)
@@ -96,35 +93,34 @@ def frontier(book: Book, *, points: int = 20, solver: str = "highs", progress: P
     for allowed in [*reversed(budgets), *budgets]:
         tell(f"{allowed} moves")
         for road in roads:
-            road.improve(allowed, chosen, limits)
+            road.improve(allowed)
     rows = []
     for allowed in budgets:
         tell(f"checking {allowed} moves")
         open_roads = [road for road in roads if road.found[0].moves <= allowed]
         best = min(open_roads, key=lambda road: _key(_within(road.found, allowed)))
         point = _within(best.found, allowed)
-        _check(counted, best, point, chosen, limits)
-        bound = float("nan") if any(short) else min(road.passes.bound_with("moves", allowed) for road in roads)
+        _check(counted, best, point)
+        bound = float("nan") if any(short) else min(road.linear.reduced.bound_with("moves", allowed) for road in roads)
         rows.append((allowed, point, bound))
-    return _table(rows, network)
+    return _table(rows, roads[0].linear.network)
 
 
 @dataclass
 class Road:
-    """A road of the network, its linear program, and the answers found on it by moves, each cheaper than the last."""
+    """A linear optimum, and the answers found near it by moves, each cheaper than the last."""
 
-    passes: Passes
-    flows: Flows
+    linear: Linear
     found: list[Point]
 
     def as_short_as(self, short: tuple[Fraction, ...]) -> Road:
         """This road with just the answers that leave no more than ``short``."""
         return replace(self, found=_least_by_moves([point for point in self.found if point.short == short]))
 
-    def improve(self, allowed: int, solver: Solver, limits: Limits) -> None:
+    def improve(self, allowed: int) -> None:
         """Look for a better answer within ``allowed`` moves, if there is one at all."""
         if self.found[0].moves <= allowed:
-            better = _improved(self.passes, self.flows, self.found, allowed, solver, limits)
+            better = _improved(self.linear, self.found, allowed)
             if better.short == self.found[0].short:
                 self.found = _least_by_moves([*self.found, better])
 
@@ -138,29 +134,29 @@ def _within(best: list[Point], allowed: int) -> Point:
     return min((p for p in best if p.moves <= allowed), key=_key)
 
 
-def _improved(passes: Passes, flows: Flows, best: list[Point], allowed: int, solver: Solver, limits: Limits) -> Point:
+def _improved(linear: Linear, best: list[Point], allowed: int) -> Point:
     """The best answer within ``allowed`` moves, improved among its lines and those of the next one with more."""
-    network = passes.network
+    network = linear.network
     budgets = [*_other_budgets(network), ("moves", np.flatnonzero(network.switches.is_move), allowed)]
     within = replace(network, switches=replace(network.switches, budgets=budgets))
     start = _within(best, allowed)
     more = min((p for p in best if p.moves > allowed), key=lambda p: p.moves, default=start)
-    prices = prices_of_cover(network, flows)
+    prices = prices_of_cover(network, linear.flows)
     cheap = start.ledger.edge[np.argsort(prices[start.ledger.edge], kind="stable")[:NEARBY]]
     edge = np.unique(np.concatenate([start.edges(), more.edges(), cheap]))
     start.ledger.restore(start.lots)
     ledger = narrowed(start.ledger, edge, within)
-    effort = replace(limits, mip_gap=GAP, mip_nodes=8)
-    polish(ledger, prices[edge], solver, effort, COARSE)
+    effort = replace(linear.limits, mip_gap=GAP, mip_nodes=8)
+    polish(ledger, prices[edge], linear.solver, effort, COARSE)
     return _point(ledger)
 
 
-def _answers(passes: Passes, flows: Flows, solver: Solver, mip_gap: float, limits: Limits) -> list[Point]:
+def _answers(linear: Linear, mip_gap: float) -> list[Point]:
     """Answers with ever fewer moves, from the optimum that counts none to the fewest that were found."""
-    network = passes.network
-    unlimited = replace(passes.network, switches=replace(network.switches, budgets=_other_budgets(network)))
-    targets = [flows.x, *_dearer_and_dearer(passes, flows)]
-    first = make_executable(passes, flows, solver, mip_gap, limits)
+    network, flows = linear.network, linear.flows
+    unlimited = replace(network, switches=replace(network.switches, budgets=_other_budgets(network)))
+    targets = [flows.x, *_dearer_and_dearer(linear.passes, flows)]
+    _, first = make_executable(linear, mip_gap)
     return [_point(first), *(_point(ledger) for ledger in placements(unlimited, flows, targets))]
 
 
@@ -171,9 +167,8 @@ def _other_budgets(network: Network) -> list[tuple[str, np.ndarray, int]]:
 def _dearer_and_dearer(passes: Passes, flows: Flows) -> Iterator[Floats]:
     """Flows [edges] where a move costs more and more, until one costs as much as all of them together bring."""
     fixed, is_move = charges(passes), passes.network.switches.is_move
-    scaling, price = SlopeScaling(passes, flows), typical_cost(flows) / 3
-    everything = float(np.abs(flows.program.cost[: len(flows.x)]) @ flows.x)
-    while price <= RISE * everything:
+    scaling, price = SlopeScaling(passes, flows), typical_cost(passes, flows) / 3
+    while price <= RISE * whole_cost(passes, flows):
         for _ in range(SETTLE):
             try:
                 x = scaling.step(fixed + price * is_move)
@@ -202,14 +197,13 @@ def _budgets(found: list[Point], points: int) -> list[int]:
     return sorted({round(m) for m in np.linspace(fewest, most, max(points, 2))})
 
 
-def _check(book: Book, road: Road, point: Point, solver: Solver, limits: Limits) -> None:
+def _check(book: Book, road: Road, point: Point) -> None:
     """Make the point a result as any run does, and let the checker judge it."""
     point.ledger.restore(point.lots)
-    network = road.passes.network
-    short_reserves, counted = count_reserves(network, point.ledger, solver, limits)
-    answer = Answer(network, road.passes, road.flows, point.ledger, short_reserves, counted)
-    bound = min(road.flows.bound, float(point.cost))
-    result = assemble(book, answer, summarise(book, answer, bound, road.passes.least_shortfall, solver.name))
+    answer = Answer.of(road.linear, point.ledger)
+    bound = min(road.linear.flows.bound, float(point.cost))
+    summary = summarise(book, answer, bound, road.linear.least_shortfall, road.linear.solver.name)
+    result = assemble(book, answer, summary)
     require_valid(book, result)
 
 

@@ -1,4 +1,4 @@
-"""The road of a run, on one screen: book -> network -> flows -> whole lots -> tables -> checked result."""
+"""The road of a run, on one screen: book -> problem -> flows -> whole lots -> tables -> checked result."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from math import isfinite
 
 from collateral_opt.book import Book
 from collateral_opt.collisions import require_possible_pins
-from collateral_opt.errors import InfeasibleError
-from collateral_opt.network import Network, build_network
+from collateral_opt.network import Problem
+from collateral_opt.network.facts import gather
 from collateral_opt.result import Result
 from collateral_opt.result.answer import Answer
 from collateral_opt.result.assemble import assemble
 from collateral_opt.result.checker import require_valid
 from collateral_opt.result.summary import summarise
 from collateral_opt.solve.executable import make_executable
-from collateral_opt.solve.passes import solve_flows
+from collateral_opt.solve.linear import linear_optima
 from collateral_opt.solve.registry import solver_named
-from collateral_opt.solve.reserves import count_reserves
-from collateral_opt.solve.seam import Limits, Solver
+from collateral_opt.solve.seam import Limits
 
 Progress = Callable[[str], None]
 
@@ -42,38 +41,21 @@ def optimise(book: Book, *, solver: str = "highs", progress: Progress | None = N
     clock = Clock(progress)
     chosen, limits = solver_named(solver), Limits(seconds=book.settings.time_limit_s)
     with clock("matching"):
-        network = build_network(book.in_full)
-        require_possible_pins(book, network)
-    answers = _answers(network, chosen, book.settings.mip_gap, limits, clock)
+        problem = Problem(gather(book.in_full))
+        require_possible_pins(book, problem)
+    with clock("solving"):
+        linear = list(linear_optima(problem, chosen, limits))
+    with clock("making whole lots"):
+        answers = [Answer.of(*make_executable(optimum, book.settings.mip_gap)) for optimum in linear]
     with clock("pricing"):
         answer = min(answers, key=Answer.standing)
-        bound = min(other.bound_for(answer.shortfalls) for other in answers)
-        bound = bound if isfinite(bound) else min(other.flows.bound for other in answers)
-        shortest = min(other.passes.least_shortfall for other in answers)
+        bound = min(optimum.bound_for(answer.shortfalls) for optimum in linear)
+        bound = bound if isfinite(bound) else min(optimum.flows.bound for optimum in linear)
+        shortest = min(optimum.least_shortfall for optimum in linear)
         result = assemble(book, answer, summarise(book, answer, bound, shortest, solver))
     with clock("checking"):
         require_valid(book, result)
     return replace(result, summary={**result.summary, "seconds": clock.rounded()})
-
-
-def _answers(network: Network, solver: Solver, mip_gap: float, limits: Limits, clock: Clock) -> list[Answer]:
-    """The answer on each road of ``network`` that has one; one has, unless pins stand in the way of all."""
-    found: list[Answer] = []
-    nothing = InfeasibleError("there is no road")
-    for road in network.roads():
-        try:
-            with clock("solving"):
-                passes, flows = solve_flows(road, solver, limits)
-            with clock("making whole lots"):
-                lots = make_executable(passes, flows, solver, mip_gap, limits)
-            with clock("pricing"):
-                short_reserves, counted = count_reserves(road, lots, solver, limits)
-                found.append(Answer(road, passes, flows, lots, short_reserves, counted))
-        except InfeasibleError as error:
-            nothing = error
-    if not found:
-        raise nothing
-    return found
 
 
 @dataclass

@@ -33,10 +33,10 @@ def write_program(book: Book, path: Path) -> None:
     writers = {".lp": write_lp, ".mps": write_mps}
     if path.suffix.lower() not in writers:
         raise UsageError(f"{path.name} is neither .lp nor .mps. Give the file one of these suffixes.")
-    _, flows = solve_flows(build_network(book.in_full), solver_named("highs"))
-    upper = flows.program.upper.copy()
+    passes, flows = solve_flows(build_network(book.in_full), solver_named("highs"))
+    upper = passes.program.upper.copy()
     upper[len(flows.x) :] = np.where(flows.short > 0, flows.short * (1 + COVERED), 0.0)
-    writers[path.suffix.lower()](replace(flows.program, upper=upper), path)
+    writers[path.suffix.lower()](replace(passes.program, upper=upper), path)
 
 
 @dataclass(frozen=True)

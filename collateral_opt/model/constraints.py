@@ -116,10 +116,13 @@ def concentration(view: View, block: LimitBlock) -> Rows:
     """``sum_(e in group) w_e x_e <= cap - what lies there``, for each group of a constant cap.
 
     ``w_e`` is 1, ``f_e`` or ``1/u_e`` as the limit measures market value, value after haircut or quantity, and below
-    zero for what is recalled. A group that is shut takes nothing, whatever is recalled from it. The negative dual is
-    what one more unit of the cap would save, in basis points a year.
+    zero for what is recalled. A group that is shut takes nothing, whatever is recalled from it; one that could take
+    all there is has no row. The negative dual is what one more unit of the cap would save, in basis points a year.
     """
     column, at = view.columns_of(block.edge)
+    if block.loose is not None:
+        bound = ~block.loose[block.group[at]]
+        column, at = column[bound], at[bound]
     groups, row = np.unique(block.group[at], return_inverse=True)
     caps = block.cap.values(block.measure, groups, view.network.assets, view.arithmetic)
     room = caps - _of([block.posted[g] for g in groups.tolist()], view)

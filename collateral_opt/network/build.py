@@ -1,10 +1,11 @@
-"""Builds the network of a book: an edge for each source that is deliverable to a use, and the limits upon them."""
+"""From a book to its network: an edge for each source that is deliverable to a use, and the limits upon them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,21 @@ from numpy.typing import NDArray
 
 from collateral_opt.book import Book
 from collateral_opt.network.costs import PairCosts
-from collateral_opt.network.exact import exact
+from collateral_opt.network.exact import FLOAT, exact
 from collateral_opt.network.facts import Facts, gather
 from collateral_opt.network.limits import limit_blocks
-from collateral_opt.network.network import Barrier, Bools, Edges, Kind, Network
+from collateral_opt.network.network import (
+    Barrier,
+    BlockKey,
+    Bools,
+    Edges,
+    Floats,
+    Ints,
+    Kind,
+    LimitBlock,
+    LimitKinds,
+    Network,
+)
 from collateral_opt.network.pins import Pins
 from collateral_opt.network.releases import leave_by, releases
 from collateral_opt.network.switches import switches
@@ -24,37 +36,168 @@ from eligibility_rules import Match, Refusal
 
 def build_network(book: Book) -> Network:
     """Everything deliverable in ``book`` and everything that asks for it."""
-    facts = gather(book)
-    costs = PairCosts(facts)
-    keep_bps = [costs.keeping(line) for line in facts.posted]
-    if facts.reoptimises:
-        facts = _with_keep_costs(facts, keep_bps)
+    return Problem(gather(book)).network()
+
+
+class Problem:
+    """What decides of any source and use whether they form a pair, at which factor and cost, under which limits.
+
+    Networks are made of it: of all pairs, or of some.
+    """
+
+    def __init__(self, facts: Facts, loose: Mapping[BlockKey, Ints] | None = None) -> None:
         costs = PairCosts(facts)
-    pins = Pins(facts)
-    reach = SourceReach(facts, pins)
-    edges = _edges(facts, reach, costs)
-    asked, pinned = pins.on(edges)
-    stays = [line.market_value * exact(bps) for line, bps in zip(facts.posted, keep_bps, strict=True)]
-    horizon_years = exact(book.settings.horizon_days) / exact(book.settings.day_count)
-    return Network(
-        assets=facts.assets,
-        agreement_ids=facts.agreements.ids,
-        facility_ids=facts.facilities["facility_id"].tolist(),
-        sources=facts.sources,
-        uses=facts.uses,
-        edges=edges,
-        limits=limit_blocks(facts, edges),
-        reach=reach,
-        horizon_years=horizon_years,
-        releases=releases(facts, edges),
-        switches=switches(facts, edges, horizon_years),
-        pins=asked,
-        pinned=pinned,
-        posted=facts.posted if facts.reoptimises else (),
-        keep_bps=keep_bps if facts.reoptimises else (),
-        leave_by=leave_by(facts, edges),
-        standing_cost=sum(stays, Fraction(0)) if facts.reoptimises else Fraction(0),
-    )
+        self.keep_bps = [costs.keeping(line) for line in facts.posted]
+        if facts.reoptimises:
+            facts = _with_keep_costs(facts, self.keep_bps)
+            costs = PairCosts(facts)
+        self.facts = facts
+        self.pins = Pins(facts)
+        self.reach = SourceReach(facts, self.pins)
+        self._costs = costs
+        self._open: dict[tuple[Hashable, ...], Ints] = {}
+        self._met: dict[tuple[int, ...], Bools] = {}
+        self._loose = loose
+        self._most: dict[int, Floats] = {}
+
+    def open_to(self, use: int) -> Ints:
+        """The sources from which ``use`` may be given something, in their order."""
+        key = self.reach.kind_of(use)
+        if key not in self._open:
+            sources = self.facts.sources
+            self._open[key] = np.flatnonzero(
+                sources.is_posted & (sources.quantity > 0)
+                if self.facts.uses.kind[use] == Kind.HOME
+                else self.reach.barriers(use) == Barrier.NONE
+            )
+        return self._open[key]
+
+    def assets_met(self, uses: Ints) -> Bools:
+        """Per asset: something of it may be given to one of ``uses`` at least."""
+        key = tuple(uses.tolist())
+        if key not in self._met:
+            met = np.zeros(len(self.facts.assets.ids), dtype=bool)
+            for at in {self.reach.kind_of(j): self.open_to(j) for j in key}.values():
+                met[self.facts.sources.asset[at]] = True
+            self._met[key] = met
+        return self._met[key]
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs there are."""
+        return sum(len(self.open_to(j)) for j in range(len(self.facts.uses)))
+
+    @property
+    def call_pairs(self) -> int:
+        """How many pairs there are of a source and a call."""
+        return sum(len(self.open_to(j)) for j in range(self.facts.uses.calls))
+
+    def edges(self, only: Callable[[int, Ints], Ints] | None = None) -> Edges:
+        """Every pair, use by use; or, of the sources open to each use, those that ``only`` keeps."""
+        sources, uses = self.facts.sources, self.facts.uses
+        codes: dict[Fraction, int] = {}
+        source, use, code, cost = [], [], [], []
+        for j, kind in enumerate(uses.kind.tolist()):
+            at = self.open_to(j)
+            if only is not None:
+                at = only(j, at)
+            if kind == Kind.HOME:
+                factor = np.full(len(at), codes.setdefault(Fraction(1), len(codes)), dtype=np.int64)
+                bps = -sources.recallable.keep_bps[at - sources.first_posted]
+            else:
+                matched = self.reach.match(j)
+                shared = np.array([codes.setdefault(f, len(codes)) for f in matched.factors] or [0], dtype=np.int64)
+                factor, bps = shared[matched.factor_code[sources.asset[at]]], self._costs.of_use(j)[at]
+            source.append(at)
+            use.append(np.full(len(at), j))
+            code.append(factor)
+            cost.append(bps)
+        return Edges(
+            source=_joined(source).astype(np.int64, copy=False),
+            use=_joined(use).astype(np.int64, copy=False),
+            factor_code=_joined(code).astype(np.int64, copy=False),
+            factors=tuple(codes),
+            cost_bps=_joined(cost).astype(np.float64, copy=False),
+        )
+
+    @cached_property
+    def no_edges(self) -> Edges:
+        """Not one of the pairs."""
+        return self.edges(lambda _, at: at[:0])
+
+    def limits(self, edges: Edges) -> Sequence[LimitBlock]:
+        """The limits upon ``edges``; their groups are those of all pairs."""
+        blocks = limit_blocks(self.facts, edges, self.assets_met)
+        return [replace(b, loose=np.isin(b.codes, self.loose[b.key])) if b.key in self.loose else b for b in blocks]
+
+    @cached_property
+    def loose(self) -> Mapping[BlockKey, Ints]:
+        """By block the groups that could take all there is of them: nothing ever fills them."""
+        if self._loose is not None:
+            return self._loose
+        return {b.key: b.codes[self._holds_everything(b)] for b in self._blocks if b.kinds is not None}
+
+    @cached_property
+    def tight_groups(self) -> Sequence[tuple[LimitKinds, Bools]]:
+        """Every limit of schedules that some place has, and which of its groups can be full at one of them."""
+        found: dict[int, tuple[LimitKinds, Bools]] = {}
+        for block in self._blocks:
+            if block.kinds is not None:
+                known = (block.kinds, np.zeros(int(block.kinds.group.max(initial=-1)) + 1, dtype=bool))
+                _, tight = found.setdefault(id(block.kinds), known)
+                tight[np.setdiff1d(block.codes, self.loose[block.key])] = True
+        return list(found.values())
+
+    @cached_property
+    def _blocks(self) -> Sequence[LimitBlock]:
+        return limit_blocks(self.facts, self.no_edges, self.assets_met)
+
+    def _holds_everything(self, block: LimitBlock) -> Bools:
+        """Groups of ``block`` whose cap is no less than all there is that counts against it."""
+        if block.cap.of == "posted" or block.kinds is None:
+            return np.zeros(len(block.groups), dtype=bool)
+        groups = np.arange(len(block.groups))
+        caps = block.cap.values(block.measure, groups, self.facts.assets, FLOAT)
+        room = caps - np.array([float(p) for p in block.posted])
+        return np.asarray(~block.shut & (self._there_is(block.kinds)[block.codes] <= room * (1 - 1e-9)))
+
+    def _there_is(self, kinds: LimitKinds) -> Floats:
+        """By group what all sources together could count for, at most."""
+        if id(kinds) not in self._most:
+            sources, assets = self.facts.sources, self.facts.assets
+            counts = sources.quantity * (1.0 if kinds.measure == "quantity" else assets.unit_value[sources.asset])
+            group = kinds.group[sources.asset]
+            inside = group >= 0
+            most = np.bincount(group[inside], weights=counts[inside], minlength=int(kinds.group.max(initial=-1)) + 1)
+            self._most[id(kinds)] = most.astype(np.float64)
+        return self._most[id(kinds)]
+
+    def network(self, edges: Edges | None = None) -> Network:
+        """The network of ``edges``, or of all pairs."""
+        facts, edges = self.facts, self.edges() if edges is None else edges
+        asked, pinned = self.pins.on(edges)
+        stays = [line.market_value * exact(bps) for line, bps in zip(facts.posted, self.keep_bps, strict=True)]
+        horizon_years = exact(facts.book.settings.horizon_days) / exact(facts.book.settings.day_count)
+        return Network(
+            assets=facts.assets,
+            agreement_ids=facts.agreements.ids,
+            facility_ids=facts.facilities["facility_id"].tolist(),
+            sources=facts.sources,
+            uses=facts.uses,
+            edges=edges,
+            call_pairs=self.call_pairs,
+            limits=self.limits(edges),
+            reach=self.reach,
+            horizon_years=horizon_years,
+            releases=releases(facts, edges),
+            switches=switches(facts, edges, horizon_years),
+            pins=asked,
+            pinned=pinned,
+            posted=facts.posted if facts.reoptimises else (),
+            keep_bps=self.keep_bps if facts.reoptimises else (),
+            leave_by=leave_by(facts, edges),
+            standing_cost=sum(stays, Fraction(0)) if facts.reoptimises else Fraction(0),
+        )
 
 
 def _with_keep_costs(facts: Facts, keep_bps: Sequence[float]) -> Facts:
@@ -80,6 +223,45 @@ class SourceReach:
         may_fill[facts.sources.recallable.joins[facts.sources.recallable.joins >= 0]] = True
         self._nothing_counted = self._nothing_held & ~may_fill
 
+    def kind_of(self, use: int) -> tuple[Hashable, ...]:
+        """Uses alike in this are reached by the same sources, at the same factors."""
+        kind = int(self._facts.uses.kind[use])
+        if kind == Kind.HOME:
+            return (kind,)
+        asks = bool(self._facts.uses.size[use] > 0)
+        own = use if kind == Kind.FACILITY or self._pins.name(use) else -1
+        return (kind, *self.read_as(use), self.arrival(use), asks, own)
+
+    def read_as(self, use: int) -> tuple[Hashable, ...]:
+        """Under which terms a use takes what it takes."""
+        uses, terms = self._facts.uses, self._facts.terms
+        terms_there = terms.currency[use], terms.margin_type[use], terms.family[use]
+        return (int(uses.agreement[use]), uses.schedule[use], *terms_there)
+
+    def arrival(self, use: int) -> tuple[int, int]:
+        """How many of all times of arrival are soon enough for a use, and how many maturities too soon."""
+        terms = self._facts.terms
+        arrivals = len(self._times) if terms.open_ended[use] else np.searchsorted(self._times, terms.due[use], "right")
+        return int(arrivals), int(np.searchsorted(self._maturities, terms.last_day[use].astype("datetime64[ns]")))
+
+    @cached_property
+    def timing(self) -> Ints:
+        """Sources alike in this have arrived for the same uses."""
+        terms = self._facts.terms
+        return np.searchsorted(np.unique(terms.due[~terms.open_ended]), self._facts.sources.deliverable_at)
+
+    def matures_before(self, use: int) -> Bools:
+        """Assets that are not taken there any more, so soon do they mature."""
+        return np.asarray(self._maturity < self._facts.terms.last_day[use].astype("datetime64[ns]"))
+
+    @cached_property
+    def _times(self) -> Ints:
+        return np.unique(self._facts.sources.deliverable_at)
+
+    @cached_property
+    def _maturities(self) -> NDArray[np.datetime64]:
+        return np.unique(self._maturity[~np.isnat(self._maturity)])
+
     def match(self, use: int) -> Match:
         """The match of the schedule in force at one use."""
         facts = self._facts
@@ -94,7 +276,7 @@ class SourceReach:
             [
                 ~self.match(use).eligible,
                 facts.wrong_way(use),
-                self._maturity < facts.terms.last_day[use].astype("datetime64[ns]"),
+                self.matures_before(use),
             ],
             [Barrier.INELIGIBLE, Barrier.WRONG_WAY, Barrier.MATURES],
             Barrier.NONE,
@@ -157,34 +339,6 @@ _SENTENCES = {
     Barrier.NOTHING_HELD: "nothing of it is held",
     Barrier.FORBIDDEN: "a pin forbids it",
 }
-
-
-def _edges(facts: Facts, reach: SourceReach, costs: PairCosts) -> Edges:
-    """An edge for every source without a barrier, use by use."""
-    sources, uses = facts.sources, facts.uses
-    codes: dict[Fraction, int] = {}
-    source, use, code, cost = [], [], [], []
-    for j, kind in enumerate(uses.kind.tolist()):
-        if kind == Kind.HOME:
-            at = np.flatnonzero(sources.is_posted & (sources.quantity > 0))
-            shared_code = np.full(len(at), codes.setdefault(Fraction(1), len(codes)), dtype=np.int64)
-            bps = -sources.recallable.keep_bps[at - sources.first_posted]
-        else:
-            at = np.flatnonzero(reach.barriers(j) == Barrier.NONE)
-            matched = reach.match(j)
-            shared = np.array([codes.setdefault(f, len(codes)) for f in matched.factors] or [0], dtype=np.int64)
-            shared_code, bps = shared[matched.factor_code[sources.asset[at]]], costs.of_use(j)[at]
-        source.append(at)
-        use.append(np.full(len(at), j))
-        code.append(shared_code)
-        cost.append(bps)
-    return Edges(
-        source=_joined(source).astype(np.int64),
-        use=_joined(use).astype(np.int64),
-        factor_code=_joined(code).astype(np.int64),
-        factors=tuple(codes),
-        cost_bps=_joined(cost).astype(np.float64),
-    )
 
 
 def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:

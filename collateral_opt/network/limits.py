@@ -6,7 +6,7 @@ what is posted already and stays. What is posted is valued under the agreement's
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -15,7 +15,7 @@ import numpy as np
 from collateral_opt.network.exact import EXACT, exact
 from collateral_opt.network.facts import Facts
 from collateral_opt.network.house import house_blocks
-from collateral_opt.network.network import Bools, Cap, Edges, Ints, Kind, LimitBlock
+from collateral_opt.network.network import Bools, Cap, Edges, Ints, Kind, LimitBlock, LimitKinds
 from collateral_opt.network.posted import PostedLine, by_agreement
 from eligibility_rules import CapMatch, LimitMatch
 
@@ -41,15 +41,27 @@ class Place:
     agreement: int = -1
 
 
-def limit_blocks(facts: Facts, edges: Edges) -> tuple[LimitBlock, ...]:
-    """Every cap of every limit, place by place, and then those of the house."""
+def limit_blocks(facts: Facts, edges: Edges, assets_met: Callable[[Ints], Bools]) -> tuple[LimitBlock, ...]:
+    """Every cap of every limit, place by place, and then those of the house.
+
+    Groups are those that ``edges`` may come to, which can be more than they touch: ``assets_met`` says, per asset,
+    whether anything of it may be given to one of some uses.
+    """
+    kinds: dict[int, LimitKinds] = {}
     blocks = [
         block
         for place in (*_agreements(facts, edges), *_others(facts, edges))
         for limit in facts.eligibility.limits(place.schedule, place.currency)
-        for block in _blocks(facts, edges, place, limit)
+        for block in _blocks(facts, edges, place, limit, assets_met(place.governed), _kinds(limit, kinds))
     ]
     return (*blocks, *house_blocks(facts, edges))
+
+
+def _kinds(limit: LimitMatch, known: dict[int, LimitKinds]) -> LimitKinds:
+    """One for all places of a limit."""
+    if id(limit) not in known:
+        known[id(limit)] = LimitKinds(np.where(limit.counts, limit.group, -1).astype(np.int64), limit.measure)
+    return known[id(limit)]
 
 
 def _scope(edges: Edges, uses: Ints) -> Ints:
@@ -110,14 +122,16 @@ def _others(facts: Facts, edges: Edges) -> Iterator[Place]:
         )
 
 
-def _blocks(facts: Facts, edges: Edges, place: Place, limit: LimitMatch) -> Iterator[LimitBlock]:
-    """One block per cap, over the groups that an edge or a posted asset touches."""
+def _blocks(
+    facts: Facts, edges: Edges, place: Place, limit: LimitMatch, met: Bools, kinds: LimitKinds
+) -> Iterator[LimitBlock]:
+    """One block per cap, over the groups that a posted asset or one in ``met``, which may be given there, touches."""
     asset_of_edge = facts.sources.asset[edges.source[place.scope]]
     counted = limit.counts[asset_of_edge]
     group_of_edge = limit.group[asset_of_edge[counted]].astype(np.int64)
     assets = [line.asset for line in place.posted]
     lying_in = np.array([limit.group[a] if limit.counts[a] else -1 for a in assets], dtype=np.int64)
-    touched = np.unique(np.concatenate([group_of_edge, lying_in[lying_in >= 0]]))
+    touched = np.unique(np.concatenate([limit.group[met & limit.counts], group_of_edge, lying_in[lying_in >= 0]]))
     if not len(touched):
         return
     measured = [line.measured(limit.measure) for line in place.posted]
@@ -147,6 +161,8 @@ def _blocks(facts: Facts, edges: Edges, place: Place, limit: LimitMatch) -> Iter
             & (facts.sources.counts_at[edges.source[place.scope[counted]]] == place.agreement),
             follows_calls=place.follows_calls,
             agreement=place.agreement,
+            kinds=kinds,
+            codes=touched.astype(np.int64),
         )
 
 

@@ -90,6 +90,8 @@ class Sources:
     cost_bps: Floats
     funded_by: Ints
     recallable: Recallable = NOTHING_RECALLABLE
+    coarsest: Floats | None = None
+    """Where a source stands for several: what the smallest line of any of them is worth, with one more lot."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -160,6 +162,8 @@ class Uses:
     """Of the uses that ask, in their order."""
     min_line: Sequence[Fraction]
     extent: Sequence[Fraction] | None = None
+    members: Ints | None = None
+    """Where a use may stand for several: for how many."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -332,6 +336,18 @@ class GivenCap:
         return caps
 
 
+BlockKey = tuple[str, str, str]
+"""Place, label and basis of a block of limits."""
+
+
+@dataclass(frozen=True, eq=False)
+class LimitKinds:
+    """How a limit of a schedule sorts assets: ``group`` [assets], -1 where it does not count them."""
+
+    group: Ints
+    measure: str
+
+
 @dataclass(frozen=True)
 class LimitBlock:
     """One cap of one limit at one place (an agreement, a facility, a reserve), under one schedule in force there.
@@ -362,6 +378,15 @@ class LimitBlock:
     """Whether what its cap calls the requirement grows with the calls there."""
     agreement: int = -1
     """The agreement that this is the place of; -1 for facilities, reserves and the house."""
+    kinds: LimitKinds | None = None
+    """Of limits of schedules: how they sort all assets, and ``codes`` the number there of each of ``groups``."""
+    codes: Ints = field(default_factory=lambda: _NONE)
+    loose: Bools | None = None
+    """Groups that could take all there is of them, and so need no row."""
+
+    @property
+    def key(self) -> BlockKey:
+        return self.place, self.label, self.basis
 
 
 @dataclass(frozen=True)
@@ -425,6 +450,8 @@ class Network:
     """What a year of leaving each of ``posted`` there costs."""
     leave_by: Mapping[tuple[int, int], int] = field(default_factory=dict)
     """When a recall must start, by posted line and use: nanoseconds of UTC, for uses with a deadline only."""
+    call_pairs: int = 0
+    """How many pairs of a source and a call there are, of which ``edges`` may be some."""
     standing_cost: Fraction = Fraction(0)
     """What leaving everything where it lies costs, in base currency times yearly basis points."""
 
@@ -522,6 +549,18 @@ class Network:
         for edge, (lots, _) in self.pinned.items():
             most[edge] = max(most[edge], lots * self.lot_value[edge])
         return most
+
+    @cached_property
+    def overshoot(self) -> Floats:
+        """By use: collateral value by which it, and what it stands for, may be exceeded for want of smaller lines."""
+        edges, uses, coarsest = self.edges, self.uses, self.sources.coarsest
+        least = self.least_value
+        if coarsest is not None:
+            min_line = np.array([float(m) for m in uses.min_line], dtype=np.float64)
+            least = np.maximum(least, min_line[edges.use] + coarsest[edges.source])
+        most = np.zeros(len(uses))
+        np.maximum.at(most, edges.use, least * edges.factor)
+        return most if uses.members is None else most * uses.members
 
     @cached_property
     def pinned_cover(self) -> Mapping[int, Fraction]:

@@ -61,6 +61,15 @@ class Pins:
             least = exactly if exactly is not None else None if np.isnan(at_least) else exact(at_least)
             self.asked.append(_pin(facts, use, source, least, exactly is not None, bool(sent), row))
 
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """Use and source of every line that is asked for."""
+        return [(pin.use, pin.source) for pin in self.asked]
+
+    def name(self, use: int) -> bool:
+        """Whether any pin speaks of ``use``."""
+        return use in self._forbidden or any(pin.use == use for pin in self.asked)
+
     def forbidden(self, use: int) -> Bools:
         """Per source: a person has said that ``use`` gets nothing of it, at home or recalled."""
         sources = self._facts.sources

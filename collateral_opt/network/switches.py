@@ -38,17 +38,29 @@ def switches(facts: Facts, edges: Edges, horizon_years: Fraction) -> Switches:
     )
 
 
+def counts_lines(facts: Facts) -> bool:
+    """Whether a line can cost something for being there, or lines are counted."""
+    caps = facts.agreements.max_lines[facts.uses.agreement[: facts.uses.calls]]
+    return _movements_count(facts) or bool(np.isfinite(caps).any())
+
+
+def _movements_count(facts: Facts) -> bool:
+    settings = facts.book.settings
+    costs = any(side.any() for side in _move_costs(facts))
+    return costs or settings.max_moves is not None or bool(settings.min_saving_per_move)
+
+
 Group = tuple[tuple[str, ...], Ints, Fraction, Fraction, bool]
 """Label, edges, fixed cost, what it must save, and whether it is a move."""
 
 
 def _movements(facts: Facts, edges: Edges, horizon_years: Fraction) -> Iterator[Group]:
     """Lines to calls, requirements and facilities, then recalls, where any of that costs or is counted."""
-    settings, uses, sources = facts.book.settings, facts.uses, facts.sources
-    leaving, arriving = _move_costs(facts)
-    if settings.max_moves is None and not settings.min_saving_per_move and not leaving.any() and not arriving.any():
+    if not _movements_count(facts):
         return
-    worth = exact(settings.min_saving_per_move) * 10_000 / horizon_years
+    uses, sources = facts.uses, facts.sources
+    leaving, arriving = _move_costs(facts)
+    worth = exact(facts.book.settings.min_saving_per_move) * 10_000 / horizon_years
     taken = np.flatnonzero((uses.kind[edges.use] != Kind.RESERVE) & (uses.kind[edges.use] != Kind.HOME))
     from_where = np.where(sources.is_facility, np.arange(len(sources)), sources.holding)[edges.source[taken]]
     for (use, source), edge in _grouped(taken, edges.use[taken], from_where):

@@ -10,11 +10,12 @@ from functools import cached_property
 
 import numpy as np
 
-from collateral_opt.errors import InfeasibleError
 from collateral_opt.network.exact import exact
 from collateral_opt.network.network import Floats, Kind, Network
 from collateral_opt.solve.ledger import Ledger
-from collateral_opt.solve.passes import COVERED, Flows, Passes, cost_bound
+from collateral_opt.solve.linear import Linear
+from collateral_opt.solve.passes import COVERED, Flows
+from collateral_opt.solve.reserves import count_reserves
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,23 @@ class Answer:
     ``short_reserves`` [reserves] is what each lacks, ``counted`` [edges] the market value that each reserve counts.
     """
 
-    network: Network
-    passes: Passes
-    flows: Flows
+    linear: Linear
     ledger: Ledger
     short_reserves: Floats
     counted: Floats
+
+    @classmethod
+    def of(cls, linear: Linear, ledger: Ledger) -> Answer:
+        """The answer that ``ledger`` holds, on the network of ``linear``."""
+        return cls(linear, ledger, *count_reserves(linear.network, ledger, linear.solver, linear.limits))
+
+    @property
+    def network(self) -> Network:
+        return self.linear.network
+
+    @property
+    def flows(self) -> Flows:
+        return self.linear.flows
 
     def standing(self) -> tuple[tuple[Fraction, ...], Fraction, Fraction, int]:
         """What decides between two answers: shortfalls by priority, of reserves, cost, then how much moves."""
@@ -80,16 +92,6 @@ class Answer:
     def shortfalls(self) -> tuple[Fraction, ...]:
         """What each call, then each agreement, then each reserve lacks."""
         return (*self.ledger.shortfalls(), *self.lacking)
-
-    def bound_for(self, shortfalls: Sequence[Fraction]) -> float:
-        """The least cost on this road of any answer no shorter than ``shortfalls``; infinite where there is none.
-
-        In base currency times yearly basis points.
-        """
-        try:
-            return cost_bound(self.passes, self.flows, shortfalls)
-        except InfeasibleError:
-            return float("inf")
 
     @cached_property
     def lines(self) -> tuple[Line, ...]:
@@ -207,7 +209,7 @@ class Answer:
         if free:
             return self.flows.duals
         short = np.array([float(s) for s in self.shortfalls])
-        found = self.passes.prices_with(self.delivered + self.counted, short)
+        found = self.linear.passes.prices_with(self.delivered + self.counted, short)
         return self.flows.duals if found is None else found
 
     @property

@@ -45,7 +45,7 @@ def summarise(book: Book, answer: Answer, cost_bound: float, least_shortfall: fl
             "agreements": len(network.agreement_ids),
             "facilities": len(network.facility_ids),
             "reserves": len(answer.lacking),
-            "eligible_pairs": int(np.count_nonzero(network.edges.use < network.uses.calls)),
+            "eligible_pairs": network.call_pairs,
             "lines": len(answer.lines),
             "moves": answer.moves,
             "short_calls": sum(1 for s in shortfalls[: network.uses.calls] if s),

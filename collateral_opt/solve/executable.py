@@ -21,17 +21,14 @@ from collateral_opt.model.program import Floats
 from collateral_opt.network.exact import FLOAT, exact
 from collateral_opt.network.network import Bools, Ints, Network, View
 from collateral_opt.solve.ledger import Ledger
+from collateral_opt.solve.linear import NEAR, SMALL, Linear
 from collateral_opt.solve.passes import COVERED, Flows, Passes
 from collateral_opt.solve.polishing import COARSE, FINE, in_lots, in_whole_lots, polish, taken_over
 from collateral_opt.solve.reserves import count_reserves
 from collateral_opt.solve.rounding import leave_in_place, make_way, place, refit, standing
-from collateral_opt.solve.seam import Limits, Solver
+from collateral_opt.solve.seam import Limits
 from collateral_opt.solve.sparse import flows_on_few_lines
 
-SMALL = 2_000
-"""A network of at most so many edges is its own pool."""
-POOL_PER_CALL = 25
-"""Edges of least reduced cost that join the pool of a larger one, per call."""
 TINY = 600
 """Up to so many edges an integer program looks for the exact optimum; beyond, only where a call is left short."""
 EFFORT = 60_000
@@ -44,42 +41,43 @@ REPEATS = 3
 """How often that integer program is asked again around its own answer."""
 
 
-def make_executable(passes: Passes, flows: Flows, solver: Solver, mip_gap: float, limits: Limits) -> Ledger:
-    """Whole lots near ``flows``; optimal to ``mip_gap`` where the integer program was needed and finished.
+def make_executable(linear: Linear, mip_gap: float) -> tuple[Linear, Ledger]:
+    """Whole lots near the flows of ``linear``, optimal to ``mip_gap`` where an integer program was needed and finished.
 
     With reserves, what they count is set aside, or nothing is, or an integer program decides: whatever leaves calls,
-    then reserves, least short, and costs least.
+    then reserves, least short, and costs least. Where the network was too narrow, a wider one comes back with them.
     """
-    network = passes.network
-    targets = [flows.x, *(flows_on_few_lines(passes, flows) if len(network.switches) else ())]
-    free = _settled(network, flows, targets, solver, mip_gap, limits, {})
+    network, flows = linear.network, linear.flows
+    targets = [flows.x, *(flows_on_few_lines(linear.passes, flows) if len(network.switches) else ())]
+    free = _settled(linear, targets, mip_gap, {})
     if network.uses.asking == network.uses.demands:
         return free
-    answers = [free, _settled(network, flows, targets, solver, mip_gap, limits, _set_aside(network, flows))]
+    answers = [free, _settled(linear, targets, mip_gap, _set_aside(network, flows))]
     if len(network.edges) <= TINY:
-        answers.append(_with_reserves(network, flows, solver, limits, mip_gap))
-    return min(answers, key=lambda ledger: _whole_standing(ledger, solver, limits))
+        answers.append((linear, _with_reserves(linear, mip_gap)))
+    return min(answers, key=lambda answer: _whole_standing(answer[1], linear))
 
 
-def _whole_standing(ledger: Ledger, solver: Solver, limits: Limits) -> tuple[Any, ...]:
+def _whole_standing(ledger: Ledger, linear: Linear) -> tuple[Any, ...]:
     """What decides between two answers, reserves included: they come after all calls and before cost."""
     uses = ledger.network.uses
-    short, _ = count_reserves(ledger.network, ledger, solver, limits)
+    short, _ = count_reserves(ledger.network, ledger, linear.solver, linear.limits)
     lacking = np.maximum(short - 10 * COVERED * uses.size[uses.demands : uses.asking], 0.0)
     shortfalls, cost, recalls = standing(ledger)
     return shortfalls, round(float(lacking.sum()), 2), cost, recalls
 
 
-def _with_reserves(network: Network, flows: Flows, solver: Solver, limits: Limits, mip_gap: float) -> Ledger:
+def _with_reserves(linear: Linear, mip_gap: float) -> Ledger:
     """What an integer program makes of all edges, those included on which reserves count what stays."""
+    network = linear.network
     edge = np.flatnonzero(network.in_lots | network.into_reserve)
     view, program = View(network, edge, FLOAT), formulate(network, edge)
     program = in_lots(network, view, program)
-    price = prices_of_cover(network, flows)
+    price = prices_of_cover(network, linear.flows)
     ledger = Ledger(network, np.flatnonzero(network.in_lots), {})
-    effort = _effort(ledger, limits, mip_gap)
+    effort = _effort(ledger, linear.limits, mip_gap)
     try:
-        passes = Passes(network, program, view, solver, effort)
+        passes = Passes(network, program, view, linear.solver, effort)
         solution = passes.in_order()
     except SolverError:
         return ledger
@@ -89,7 +87,7 @@ def _with_reserves(network: Network, flows: Flows, solver: Solver, limits: Limit
     answers = []
     for _ in taken_over(ledger, found[ledger.edge], price[ledger.edge]):
         leave_in_place(ledger)
-        answers.append((_whole_standing(ledger, solver, limits), ledger.snapshot()))
+        answers.append((_whole_standing(ledger, linear), ledger.snapshot()))
     ledger.restore(min(answers, key=lambda answer: answer[0])[1])
     return ledger
 
@@ -113,20 +111,18 @@ def _set_aside(network: Network, flows: Flows) -> dict[int, Fraction]:
 
 
 def _settled(
-    network: Network,
-    flows: Flows,
-    targets: Sequence[Floats],
-    solver: Solver,
-    mip_gap: float,
-    limits: Limits,
-    set_aside: dict[int, Fraction],
-) -> Ledger:
+    linear: Linear, targets: Sequence[Floats], mip_gap: float, set_aside: dict[int, Fraction]
+) -> tuple[Linear, Ledger]:
     """The best of what ``targets`` come to in whole lots, improved by an integer program where that is worth it."""
+    network, flows, solver, limits = linear.network, linear.flows, linear.solver, linear.limits
     prices = prices_of_cover(network, flows)
     carries = np.any([x > 0 for x in targets], axis=0)
     pool = _pool(network, flows, carries)
     ledger = _best_placed(network, flows, targets, pool, prices, mip_gap, set_aside)
     short = np.flatnonzero(np.array([float(s) for s in ledger.shortfalls()]) > flows.short[: network.uses.demands])
+    wide = linear.widened(short)
+    if wide is not linear:
+        return _settled(wide, [wide.flows.x], mip_gap, set_aside)
     wider = np.union1d(pool, np.flatnonzero(np.isin(network.edges.use, short) & _whole_lines(network)))
     if len(wider) > len(pool):
         # The edges nearest to being used may be those that make no whole line: what is short asks all the others.
@@ -153,7 +149,7 @@ def _settled(
     if _leaves_short(ledger, flows) or (len(ledger.edge) <= TINY and not _close_enough(ledger, flows, mip_gap)):
         polish(ledger, prices[ledger.edge], solver, _effort(ledger, limits, mip_gap), FINE)
     leave_in_place(ledger)
-    return ledger
+    return linear, ledger
 
 
 def _effort(ledger: Ledger, limits: Limits, mip_gap: float) -> Limits:
@@ -226,11 +222,11 @@ def _pool(network: Network, flows: Flows, carries: Bools) -> Ints:
 
 
 def _nearest(use: Ints, price: Floats, among: Ints) -> Ints:
-    """Of the edges ``among``, the :data:`POOL_PER_CALL` cheapest of each call."""
+    """Of the edges ``among``, the :data:`NEAR` cheapest of each call."""
     order = among[np.lexsort((among, price[among], use[among]))]
     _, first, count = np.unique(use[order], return_index=True, return_counts=True)
     place_in_call = np.arange(len(order)) - np.repeat(first, count)
-    return order[place_in_call < POOL_PER_CALL]
+    return order[place_in_call < NEAR]
 
 
 def prices_of_cover(network: Network, flows: Flows) -> Floats:

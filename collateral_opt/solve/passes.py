@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cached_property
 
 import numpy as np
 
 from collateral_opt.errors import InfeasibleError, SolverError
 from collateral_opt.model.formulation import formulate, most_on, shortfall_aim, tie_aim
-from collateral_opt.model.program import Floats, Program, dual_bound, scale
+from collateral_opt.model.program import Floats, Label, Program, dual_bound, scale
 from collateral_opt.network.exact import FLOAT
 from collateral_opt.network.network import Network, View
 from collateral_opt.solve.seam import Limits, Session, Solution, Solver, Status
@@ -37,22 +36,16 @@ FACE = 1e-7
 class Flows:
     """The linear program's answer, in base currency and yearly basis points.
 
-    ``x`` [edges of the program], ``short`` [calls, then reserves]; ``cost`` and ``bound`` of the cost pass
-    (``bound`` is proven by the duals alone); ``row_dual`` [rows], ``reduced_cost`` [edges].
+    ``x`` [edges], ``short`` [calls, then reserves]; ``cost`` and ``bound`` of the cost pass (``bound`` is proven by the
+    duals alone); ``duals``: the price of each row, by its label; ``reduced_cost`` [edges].
     """
 
-    program: Program
     x: Floats
     short: Floats
     cost: float
     bound: float
-    row_dual: Floats
+    duals: Mapping[Label, float]
     reduced_cost: Floats
-
-    @cached_property
-    def duals(self) -> Mapping[tuple[str, ...], float]:
-        """The price of each row, by its label."""
-        return dict(zip(self.program.rows.labels, self.row_dual.tolist(), strict=True))
 
 
 class Passes:
@@ -151,11 +144,8 @@ class Passes:
 
     def allow_excess(self) -> None:
         """Let each call and requirement be exceeded by as much as its largest smallest line."""
-        network = self.network
-        overshoot = np.zeros(len(network.uses))
-        np.maximum.at(overshoot, network.edges.use, network.least_value * network.edges.factor)
-        demands = slice(0, network.uses.demands)
-        self._row_upper[demands] += overshoot[demands] / self.scaling.row[demands]
+        demands = slice(0, self.network.uses.demands)
+        self._row_upper[demands] += self.network.overshoot[demands] / self.scaling.row[demands]
         self.session.change_row_bounds(self._row_lower, self._row_upper)
 
     def bound_with(self, budget: str, most: int) -> float:
@@ -222,7 +212,7 @@ class Passes:
         """The most that the edges of each switch can carry together."""
         return most_on(self.view, self.program.upper[: self._edges])
 
-    def prices_with(self, x: Floats, short: Floats) -> Mapping[tuple[str, ...], float] | None:
+    def prices_with(self, x: Floats, short: Floats) -> Mapping[Label, float] | None:
         """The price of each row where just the lines of ``x`` [edges] are there, and nobody is shorter than ``short``.
 
         What a line costs for being there is paid whatever its size, and a line that is as small as it may be can only
@@ -300,13 +290,13 @@ class Passes:
     def flows(self, solution: Solution, priced: Solution) -> Flows:
         """``solution`` in base currency, with the duals of ``priced``."""
         x = np.clip(solution.x, 0.0, None) * self.scaling.column
+        duals = priced.row_dual * self.scaling.objective / self.scaling.row
         return Flows(
-            program=self.program,
             x=x[: self._edges],
             short=x[self._shorts],
             cost=float(self.program.cost @ x) + float(self.network.standing_cost),
             bound=self.bound(priced),
-            row_dual=priced.row_dual * self.scaling.objective / self.scaling.row,
+            duals=dict(zip(self.program.rows.labels, duals.tolist(), strict=True)),
             reduced_cost=(priced.reduced_cost * self.scaling.objective / self.scaling.column)[: self._edges],
         )
 
@@ -330,7 +320,8 @@ def cost_bound(passes: Passes, flows: Flows, shortfalls: Sequence[Fraction]) -> 
     In base currency times yearly basis points. Lines may exceed a call by less than the smallest line there may be;
     where one more unit of a call would *save* money, the bound allows for that.
     """
-    bound, duals = flows.bound, flows.row_dual
+    demands = passes.network.uses.label[: passes.network.uses.demands]
+    bound, duals = flows.bound, np.array([flows.duals["cover", *label] for label in demands])
     if any(passes.network.switches.worth):
         passes.forget_worth()
         bound, duals = passes.priced()

@@ -65,7 +65,7 @@ def flows_on_few_lines(passes: Passes, flows: Flows) -> Iterator[Floats]:
     switches, scaling = passes.network.switches, SlopeScaling(passes, flows)
     fixed = charges(passes)
     price = np.zeros(len(switches.budgets))
-    first_price = typical_cost(flows)
+    first_price = typical_cost(passes, flows)
     for _ in range(ITERATIONS):
         charge, on = fixed.copy(), scaling.on
         for budget, (_, members, allowed) in enumerate(switches.budgets):
@@ -88,8 +88,12 @@ def charges(passes: Passes) -> Floats:
     return np.array([float(f + w) for f, w in zip(switches.fixed, switches.worth, strict=True)])
 
 
-def typical_cost(flows: Flows) -> float:
+def typical_cost(passes: Passes, flows: Flows) -> float:
     """A tenth of what a line costs or saves on average: where the price of a line begins."""
     lines = max(1, int(np.count_nonzero(flows.x > 0)))
-    linear = flows.program.cost[: len(flows.x)]
-    return max(float(np.abs(linear) @ flows.x) / lines / 10, 1e-6)
+    return max(whole_cost(passes, flows) / lines / 10, 1e-6)
+
+
+def whole_cost(passes: Passes, flows: Flows) -> float:
+    """What all lines cost or save together, in base currency times yearly basis points."""
+    return float(np.abs(passes.network.edges.cost_bps) @ flows.x)

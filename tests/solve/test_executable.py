@@ -11,14 +11,13 @@ import pytest
 from collateral_opt.solve.executable import make_executable
 from collateral_opt.solve.highs import HighsSolver
 from collateral_opt.solve.ledger import Ledger
-from collateral_opt.solve.passes import solve_flows
+from collateral_opt.solve.linear import Linear
 from collateral_opt.solve.seam import Limits
 from tests.networks import limit, network
 
 
 def executable(net, mip_gap=1e-4) -> Ledger:
-    passes, flows = solve_flows(net, HighsSolver())
-    return make_executable(passes, flows, HighsSolver(), mip_gap, Limits())
+    return make_executable(Linear.of(net, HighsSolver(), Limits()), mip_gap)[1]
 
 
 def test_a_lot_is_rounded_up_where_only_that_covers():

@@ -22,16 +22,15 @@ def test_the_cheapest_cover_is_chosen_per_unit_of_cover_not_of_value():
     assert answer.x == pytest.approx([0, 100])
     assert answer.cost == pytest.approx(1200)
     assert answer.bound == pytest.approx(1200, rel=1e-12)
-    assert answer.row_dual[0] == pytest.approx(12), "one more unit of the call costs 12 bps"
+    assert answer.duals["cover", "call", "C"] == pytest.approx(12), "one more unit of the call costs 12 bps"
 
 
 def test_scarcity_is_what_one_more_unit_would_save():
     # 40 at 5 bps are there, the other 60 cost 25: a unit more of the first saves 20.
     answer = flows([("B0", 1, 1, 40), ("B1", 1, 1, 1000)], [("C", "100")], [(0, 0, "1", 5), (0, 1, "1", 25)])
     assert answer.cost == pytest.approx(40 * 5 + 60 * 25)
-    duals = dict(zip(answer.program.rows.labels, answer.row_dual, strict=True))
-    assert duals[("supply", "B0")] == pytest.approx(-20)
-    assert duals[("cover", "call", "C")] == pytest.approx(25)
+    assert answer.duals["supply", "B0"] == pytest.approx(-20)
+    assert answer.duals["cover", "call", "C"] == pytest.approx(25)
 
 
 def test_an_earlier_priority_is_served_first_whatever_it_costs():
@@ -75,8 +74,7 @@ def test_a_limit_pushes_into_the_second_best_and_its_dual_says_what_that_costs()
     block = limit("requirement", "value_after_haircut", [0], [0], [0, 1], share=0.25, requirement="100")
     answer = flows([("B0", 1, 1, 1000), ("B1", 1, 1, 1000)], [("C", "100")], [(0, 0, "1", 5), (0, 1, "1", 25)], [block])
     assert answer.x == pytest.approx([25, 75])
-    duals = dict(zip(answer.program.rows.labels, answer.row_dual, strict=True))
-    assert duals[("limit", "A", "cap", "requirement", "g0")] == pytest.approx(-20)
+    assert answer.duals["limit", "A", "cap", "requirement", "g0"] == pytest.approx(-20)
 
 
 def test_negative_costs_do_not_post_more_than_the_call():
