@@ -30,8 +30,11 @@ class Arithmetic:
         """``values`` as they are, or as an object array of fractions. They must be finite."""
         if not self.is_exact:
             return np.asarray(values, dtype=np.float64)
-        result = np.empty(len(values), dtype=object)
-        result[:] = [exact(value) for value in values.tolist()]
+        # Fractions are slow to make, and lots, costs and quantities are mostly the same few.
+        different, at = np.unique(values, return_inverse=True)
+        made = np.empty(len(different), dtype=object)
+        made[:] = [exact(value) for value in different.tolist()]
+        result: Array = made[at]
         return result
 
     def number(self, value: Fraction | float) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 
 from collateral_opt.model.constraints import limits, release, supply, whole_row
 from collateral_opt.model.program import Floats, Rows
-from collateral_opt.network.exact import EXACT, exact
+from collateral_opt.network.exact import EXACT
 from collateral_opt.network.network import Ints, Kind, Network, View
 
 
@@ -44,13 +44,18 @@ class Ledger:
         self.line: list[int] = network.line[edge].tolist()
         self._line_lots: dict[int, int] = dict.fromkeys(self.line, 0)
         self.cost_bps = network.edges.cost_bps[edge]
-        self._lot_cost = [v * exact(c) for v, c in zip(self.lot_value, self.cost_bps.tolist(), strict=True)]
+        self._lot_cost = [v * c for v, c in zip(self.lot_value, EXACT.array(self.cost_bps).tolist(), strict=True)]
         self._weighed = network.standing_cost
         self.lots = [0] * len(edge)
         self.least: list[int] = [
-            1 if home else max(1, ceil(exact(q) / size), ceil(network.uses.min_line[j] / value))
-            for q, size, value, j, home in zip(
-                network.assets.min_quantity[asset], lot, self.lot_value, self.use, comes_home.tolist(), strict=True
+            1 if home else max(1, ceil(q / size) if q else 1, ceil(least / value) if least else 1)
+            for q, size, value, least, home in zip(
+                EXACT.array(network.assets.min_quantity[asset]),
+                lot,
+                self.lot_value,
+                [network.uses.min_line[j] for j in self.use],
+                comes_home.tolist(),
+                strict=True,
             )
         ]
         pins = [network.pinned.get(e, (0, None)) for e in edge.tolist()]
@@ -156,6 +161,8 @@ class Ledger:
     def _may_open(self, k: int) -> bool:
         """Whether the budgets leave room for a line on edge ``k``."""
         if self.lots[k]:
+            return True
+        if not self._switches_of[k]:
             return True
         # One edge can be two moves at once: a recall, and the line it is part of.
         needed = Counter(b for s in self._switches_of[k] if not self._edges_on[s] for b in self._budgets_of[s])
@@ -307,6 +314,8 @@ class Ledger:
 
 def _netted(entries: list[tuple[int, Fraction]]) -> list[tuple[int, Fraction]]:
     """Entries of a row with each column once: what leaves a group and comes back into it changes nothing."""
+    if len({column for column, _ in entries}) == len(entries):
+        return [(column, coefficient) for column, coefficient in entries if coefficient]
     net: dict[int, Fraction] = {}
     for column, coefficient in entries:
         net[column] = net.get(column, Fraction(0)) + coefficient
