@@ -64,6 +64,10 @@ class SolverError(CollateralError):
     """The solver gave up: no answer may be read from it."""
 
 
+class StoppedError(SolverError):
+    """A time limit or an interruption struck before there was an answer."""
+
+
 class InfeasibleError(SolverError):
     """The program has no answer at all."""
 

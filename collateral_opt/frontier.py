@@ -80,7 +80,7 @@ def frontier(book: Book, *, points: int = 20, solver: str = "highs", progress: P
     # A budget that binds nothing makes every move a line of the program.
     problem = Problem(gather(counted.replace(settings={"max_moves": 10**9}).in_full))
     require_possible_pins(counted.in_full, problem)
-    chosen, limits = solver_named(solver), Limits(seconds=book.settings.time_limit_s)
+    chosen, limits = solver_named(solver), Limits.for_a_run(book.settings.time_limit_s)
     roads = []
     tell("solving")
     for linear in linear_optima(problem, chosen, limits):

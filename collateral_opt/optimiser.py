@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,35 +18,51 @@ from collateral_opt.result import Result
 from collateral_opt.result.answer import Answer
 from collateral_opt.result.assemble import assemble
 from collateral_opt.result.checker import require_valid
-from collateral_opt.result.summary import summarise
+from collateral_opt.result.summary import relative_gap, summarise
 from collateral_opt.solve.executable import make_executable
 from collateral_opt.solve.linear import linear_optima
 from collateral_opt.solve.registry import solver_named
 from collateral_opt.solve.seam import Limits
+from collateral_opt.solve.sifting import Round
 
 Progress = Callable[[str], None]
+log = logging.getLogger("collateral_opt")
 
 
-def optimise(book: Book, *, solver: str = "highs", progress: Progress | None = None) -> Result:
+def optimise(
+    book: Book,
+    *,
+    solver: str = "highs",
+    full: bool = False,
+    stop: threading.Event | None = None,
+    progress: Progress | None = None,
+) -> Result:
     """Cover every call of ``book`` at the least cost, in whole lots, and check the answer independently.
+
+    Once the setting ``time_limit_s`` is up, or ``stop`` is set (by another thread), the best answer so far is made
+    executable and checked; its gap says how far it may be from the optimum.
 
     Args:
         book: what the firm holds and who asks for what; see :class:`~collateral_opt.book.Book`.
         solver: ``highs`` (in process) or ``pulp:NAME``, any solver that PuLP knows.
-        progress: called with the name of each stage as it begins.
+        full: give the solver the program of all pairs at once, neither merged nor column by column.
+        stop: asks the run to come to an end.
+        progress: called with the name of each stage as it begins, and of each round of column generation.
 
     Raises:
         BookError: something is pinned that cannot be.
+        StoppedError: the run was to end before there was an answer.
         SolverError: the solver gave up.
         CheckFailed: the checker refused the answer: a defect of this program, and nothing is returned.
     """
     clock = Clock(progress)
-    chosen, limits = solver_named(solver), Limits(seconds=book.settings.time_limit_s)
+    chosen = solver_named(solver, full=full, on_round=clock.on_round)
+    limits = Limits.for_a_run(book.settings.time_limit_s, stop)
     with clock("matching"):
         problem = Problem(gather(book.in_full))
         require_possible_pins(book, problem)
     with clock("solving"):
-        linear = list(linear_optima(problem, chosen, limits))
+        linear = list(linear_optima(problem, chosen, limits, merge=not full))
     with clock("making whole lots"):
         answers = [Answer.of(*make_executable(optimum, book.settings.mip_gap)) for optimum in linear]
     with clock("pricing"):
@@ -52,7 +70,8 @@ def optimise(book: Book, *, solver: str = "highs", progress: Progress | None = N
         bound = min(optimum.bound_for(answer.shortfalls) for optimum in linear)
         bound = bound if isfinite(bound) else min(optimum.flows.bound for optimum in linear)
         shortest = min(optimum.least_shortfall for optimum in linear)
-        result = assemble(book, answer, summarise(book, answer, bound, shortest, solver))
+        summary = {**summarise(book, answer, bound, shortest, solver), "stopped": limits.are_over}
+        result = assemble(book, answer, summary)
     with clock("checking"):
         require_valid(book, result)
     return replace(result, summary={**result.summary, "seconds": clock.rounded()})
@@ -64,6 +83,14 @@ class Clock:
 
     progress: Progress | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+
+    def on_round(self, done: Round) -> None:
+        """Tell of a round of column generation, and log it."""
+        gap = relative_gap(done.objective, done.bound)
+        said = f"round {done.number}: {done.columns:,} columns, {done.added:,} more wanted, gap {gap:.2e}"
+        log.info("%s, %.2f s", said, done.seconds)
+        if self.progress is not None:
+            self.progress(f"solving, {said}")
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:

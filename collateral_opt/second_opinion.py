@@ -9,11 +9,12 @@ import numpy as np
 
 from collateral_opt.book import Book
 from collateral_opt.errors import UsageError
-from collateral_opt.network import build_network
+from collateral_opt.network import Problem, build_network
+from collateral_opt.network.facts import gather
+from collateral_opt.network.reduction import reduce
 from collateral_opt.solve.passes import COVERED, solve_flows
 from collateral_opt.solve.pulp_adapter import write_lp, write_mps
 from collateral_opt.solve.registry import solver_named
-from collateral_opt.solve.seam import Limits
 
 AGREEMENT = 1e-6
 """Two optima closer than this, relative to the larger, agree."""
@@ -64,11 +65,12 @@ class CrossCheck:
 
 
 def cross_check(book: Book, solver: str) -> CrossCheck:
-    """Solve the linear program of ``book`` with the default solver and with ``solver``, and compare the optima."""
-    network, limits = build_network(book.in_full), Limits(seconds=book.settings.time_limit_s)
+    """Compare the linear optimum of ``book`` as a run finds it with that of ``solver`` on the whole program."""
+    problem = Problem(gather(book.in_full))
+    network = problem.network()
     horizon = float(network.horizon_years) / 10_000
-    _, ours = solve_flows(network, solver_named("highs"), limits)
-    _, theirs = solve_flows(network, solver_named(solver), limits)
+    _, ours = solve_flows(reduce(problem).reduced.network(), solver_named("highs"))
+    _, theirs = solve_flows(network, solver_named(solver, full=True))
     return CrossCheck(
         solver=solver,
         ours=ours.cost * horizon,

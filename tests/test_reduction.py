@@ -41,7 +41,7 @@ def reduced_and_whole(book: Book) -> tuple[list[Linear], list[Linear], int]:
     reduction = reduce(problem)
     nodes = [len(p.facts.sources) + len(p.facts.uses) for p in (problem, reduction.reduced)]
     merged = list(linear_optima(problem, HighsSolver(), small, small=0))
-    whole = list(linear_optima(problem, HighsSolver(), small, small=10**9))
+    whole = list(linear_optima(problem, HighsSolver(), small, merge=False))
     return merged, whole, nodes[0] - nodes[1]
 
 

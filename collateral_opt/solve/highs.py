@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from collateral_opt.errors import SolverError, UsageError
 from collateral_opt.model.program import Floats, Program
-from collateral_opt.solve.seam import Limits, Solution, Status
+from collateral_opt.solve.seam import Columns, Limits, Solution, Status
 
 OLDEST = (1, 15, 1)  # 1.14.0 returns wrong optima
 TOLERANCE = 1e-9
@@ -73,15 +73,19 @@ class HighsSolver:
     def load(self, program: Program) -> HighsSession:
         return HighsSession(program)
 
+    def load_growing(self, program: Program) -> HighsSession:
+        """Without presolve: what column generation leaves to solve takes longer to reduce than to solve."""
+        return HighsSession(program, presolve=False)
+
 
 class HighsSession:
     """A program inside HiGHS, for one thread at a time; sessions do not disturb each other.
 
-    The first solve of a linear program presolves; later ones start from the last basis. Integer columns come
-    back as whole numbers.
+    The first solve of a linear program presolves unless told not to; later ones start from the last basis. Integer
+    columns come back as whole numbers.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, presolve: bool = True) -> None:
         require_whole_numbers(program)
         self._n_columns = program.n_columns
         self._n_rows = program.n_rows
@@ -95,9 +99,9 @@ class HighsSession:
         # the compiled class: highspy.Highs adds a modelling layer, and locks shared by all instances
         self._highs = highspy._core._Highs()
         self._start: Floats | None = None
-        self._presolve = "choose"
-        self._stop = threading.Event()
-        for name, value in _OPTIONS.items():
+        self._presolve = "choose" if presolve else "off"
+        self._stop = _Stop()
+        for name, value in {**_OPTIONS, "presolve": self._presolve}.items():
             self._set(name, value)
         self._set_tolerance(TOLERANCE)
         self._check("passModel", self._highs.passModel(_arrays(program)))
@@ -131,6 +135,25 @@ class HighsSession:
         self._check("changeRowsBounds", change(self._n_rows, self._rows, low, high))
         self._row_lower, self._row_upper = low, high
 
+    def add_columns(self, columns: Columns) -> None:
+        """Let further columns take part from now on; they come after those there are, outside the basis."""
+        count = len(columns)
+        start = np.searchsorted(columns.column, np.arange(count)).astype(np.int32)
+        status = self._highs.addCols(
+            count,
+            finite(columns.cost, count, "costs"),
+            figures_of(columns.lower, count, "lower bounds of columns"),
+            figures_of(columns.upper, count, "upper bounds of columns"),
+            len(columns.row),
+            start,
+            columns.row.astype(np.int32),
+            finite(columns.coefficient, len(columns.row), "coefficients"),
+        )
+        self._check("addCols", status)
+        self._n_columns += count
+        self._columns = np.arange(self._n_columns, dtype=np.int32)
+        self._integer = np.pad(self._integer, (0, count))
+
     def start_from(self, x: Floats) -> None:
         """Give an integer program an answer to improve on; a linear one has its basis, and ignores this."""
         if self._is_mip:
@@ -140,11 +163,13 @@ class HighsSession:
         """Solve what is loaded now. Ctrl-C stops HiGHS first, and then does what it always does."""
         self._set("mip_rel_gap", limits.mip_gap)
         self._set("mip_max_nodes", 2**31 - 1 if limits.mip_nodes is None else limits.mip_nodes)
-        self._set("time_limit", np.inf if limits.seconds is None else limits.seconds)
+        # HiGHS counts all runs of an instance together.
+        self._set("time_limit", np.inf if limits.seconds is None else self._highs.getRunTime() + limits.seconds)
         if self._start is not None:
             # Given last: whatever is changed about a program makes HiGHS forget the answer it was to start from.
             self._check("setSolution", self._highs.setSolution(self._n_columns, self._columns, self._start))
-        with _ctrl_c_sets(self._stop):
+        self._stop.asked = limits.stop
+        with _ctrl_c_sets(self._stop.ctrl_c):
             self._run_until_clear()
         return self._read()
 
@@ -237,8 +262,11 @@ def _arrays(program: Program) -> highspy.HighsLp:
     """The program column by column, in the arrays HiGHS reads; entries at the same place are added up."""
     rows = program.rows
     height = max(program.n_rows, 1)
-    place, position = np.unique(np.asarray(rows.column) * height + rows.row, return_inverse=True)
+    place = np.asarray(rows.column) * height + rows.row
     coefficient = finite(rows.coefficient, len(rows.row), "coefficients")
+    if (place[1:] <= place[:-1]).any():
+        place, position = np.unique(place, return_inverse=True)
+        coefficient = np.bincount(position, coefficient, len(place)).astype(np.float64)
     start: NDArray[Any] = np.searchsorted(place, np.arange(program.n_columns + 1) * height).astype(np.int32)
     row: NDArray[Any] = (place % height).astype(np.int32)
     lp = highspy.HighsLp()
@@ -254,7 +282,7 @@ def _arrays(program: Program) -> highspy.HighsLp:
     lp.a_matrix_.num_row_ = program.n_rows
     lp.a_matrix_.start_ = start
     lp.a_matrix_.index_ = row
-    lp.a_matrix_.value_ = np.bincount(position, coefficient, len(place)).astype(np.float64)
+    lp.a_matrix_.value_ = coefficient
     return lp
 
 
@@ -284,7 +312,18 @@ def finite(values: NDArray[np.generic], length: int, what: str) -> Floats:
     return figures
 
 
-def _interrupt_when(stop: threading.Event) -> Callable[..., None]:
+class _Stop:
+    """Whether a run is to end: Ctrl-C was pressed, or who gave the limits asks for it."""
+
+    def __init__(self) -> None:
+        self.ctrl_c = threading.Event()
+        self.asked: threading.Event | None = None
+
+    def is_set(self) -> bool:
+        return self.ctrl_c.is_set() or (self.asked is not None and self.asked.is_set())
+
+
+def _interrupt_when(stop: _Stop) -> Callable[..., None]:
     """What HiGHS calls at each of its looks; it holds no session, so that a session can be freed."""
 
     def look(_kind: Any, _message: str, _out: Any, answer: Any, _data: Any) -> None:

@@ -93,14 +93,16 @@ class Linear:
         return _in_whole(self.reduction, self.reduced, self.found, self.solver, self.limits, wide)
 
 
-def linear_optima(problem: Problem, solver: Solver, limits: Limits, *, small: int = SMALL) -> Iterator[Linear]:
-    """The linear optimum on each road of ``problem`` that has one; more than ``small`` pairs are reduced first.
+def linear_optima(
+    problem: Problem, solver: Solver, limits: Limits, *, merge: bool = True, small: int = SMALL
+) -> Iterator[Linear]:
+    """The linear optimum on each road of ``problem`` that has one; more than ``small`` pairs are merged first.
 
     Raises:
         InfeasibleError: there is none on any road.
         SolverError: the solver gave up.
     """
-    reduction = reduce(problem) if problem.pairs > small else None
+    reduction = reduce(problem) if merge and problem.pairs > small else None
     network = (problem if reduction is None else reduction.reduced).network()
     nothing, found = InfeasibleError("there is no road"), 0
     for road in network.roads():
@@ -125,15 +127,16 @@ def _in_whole(
     reduced, whole = passes.network, reduction.whole
     source, use, amount = reduction.split(reduced, found.x)
     nearest = _nearest(reduced, found)
+    used_by = np.searchsorted(use, np.arange(len(whole.facts.uses) + 1)).tolist()
     pinned = whole.pins.pairs
 
     def worth_having(j: int, open_to: Ints) -> Ints:
         if j in wide or whole.facts.uses.kind[j] == Kind.RESERVE:
             return open_to
-        near = nearest[reduction.use_at[j]][reduction.source_at[open_to]]
-        near |= np.isin(open_to, source[slice(*np.searchsorted(use, [j, j + 1]))])
-        near |= np.isin(open_to, [i for k, i in pinned if k == j])
-        kept: Ints = open_to[near]
+        near = nearest[reduction.use_at[j]][reduction.source_at]
+        near[source[used_by[j] : used_by[j + 1]]] = True
+        near[[i for k, i in pinned if k == j]] = True
+        kept: Ints = open_to[near[open_to]]
         return kept
 
     edges = whole.edges(worth_having)

@@ -8,12 +8,13 @@ better can exist and the passes by priority are skipped.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 
-from collateral_opt.errors import InfeasibleError, SolverError
+from collateral_opt.errors import InfeasibleError, SolverError, StoppedError
 from collateral_opt.model.formulation import formulate, most_on, shortfall_aim, tie_aim
 from collateral_opt.model.program import Floats, Label, Program, dual_bound, scale
 from collateral_opt.network.exact import FLOAT
@@ -28,6 +29,8 @@ PENALTY = 1e4
 """What an uncovered call costs in the first pass, where the dearest edge used in full costs 100."""
 NOISE = 1e-6
 """Basis points a year below which a negative price of a call is the solver's noise."""
+TIES = 10_000
+"""A program of more columns keeps the answer that the solver came to first: merging has settled most ties in it."""
 FACE = 1e-7
 """Reduced costs and duals smaller than this, in scaled figures, count as zero when ties are broken."""
 
@@ -63,6 +66,7 @@ class Passes:
         self._row_upper = np.asarray(self.scaled.rows.upper, dtype=np.float64).copy()
         self._cost = self.scaled.cost
         self.reached = np.zeros(network.uses.ranks)
+        self._proof = np.zeros(program.n_rows)
         self._edges = len(view.edge)
         self._shorts = slice(self._edges, self._edges + network.uses.asking)
 
@@ -71,11 +75,14 @@ class Passes:
         return np.pad(natural, (0, self.program.n_columns - len(natural))) * self.scaling.column
 
     def _run(self, aim: str) -> Solution:
-        solution = self.session.solve(self.limits)
+        solution = self.session.solve(self.limits.now())
         if solution.status is Status.INFEASIBLE:
             raise InfeasibleError(f"the pass for {aim} has no answer: {solution.message}")
+        if solution.status is Status.STOPPED:
+            raise StoppedError(f"the pass for {aim} was stopped before it had an answer")
         if solution.status not in (Status.OPTIMAL, Status.FEASIBLE):
             raise SolverError(f"the pass for {aim} ended {solution.status.value}: {solution.message}")
+        self._proof = solution.row_dual
         return solution
 
     def start_from(self, x: Floats, short: Floats) -> None:
@@ -99,18 +106,24 @@ class Passes:
 
         Returns the last one's answer.
         """
-        first_row = self.network.uses.asking
+        first_row, solution = self.network.uses.asking, None
         for rank in range(self.network.uses.ranks):
             aim = self._aim(shortfall_aim(self.view, rank))
             size = float(np.max(aim, initial=0.0)) or 1.0
             self.session.change_costs(aim / size)
-            solution = self._run(f"shortfall of priority rank {rank + 1}")
+            try:
+                solution = self._run(f"shortfall of priority rank {rank + 1}")
+            except StoppedError:
+                if solution is None:
+                    raise
+                return solution
             self.reached[rank] = float(aim @ np.maximum(solution.x, 0.0))
             room = COVERED if self.program.integer is None else ROOM
             self._row_upper[first_row + rank] = self.reached[rank] / self.scaling.row[first_row + rank] + room
             self.session.change_row_bounds(self._row_lower, self._row_upper)
             if self.program.integer is not None:
                 self.session.start_from(solution.x)
+        assert solution is not None
         return solution
 
     def cap_shortfalls(self, short: Floats) -> None:
@@ -165,29 +178,36 @@ class Passes:
             self.session.change_row_bounds(self._row_lower, self._row_upper)
 
     def priced(self) -> tuple[float, Floats]:
-        """Bound and row duals of a cost pass as things stand."""
-        solution = self.least_cost()
-        return self.bound(solution), solution.row_dual
+        """Bound and row duals of a cost pass as things stand; those of the last pass where there is no time for one."""
+        with suppress(StoppedError):
+            self.least_cost()
+        return self.bound(self._proof), self._proof
 
     def in_order(self) -> Solution:
         """All aims but the last: the solution of the cost pass."""
-        covering = self.cover_everything()
-        if np.any(covering.x[self._shorts] > COVERED):
-            shortest = self.least_shortfalls()
-            if self.program.integer is not None:
-                return self._cheaper_than(shortest)
-        elif self.program.integer is not None:
-            return covering
-        else:
-            # What the solver's tolerance let pass as covered may not be within reach exactly: so much room is left.
-            found = np.maximum(covering.x[self._shorts], 0.0)
-            self.cap_shortfalls(found * self.scaling.column[self._shorts])
-            try:
-                return self.least_cost()
-            except InfeasibleError:
-                self.cap_shortfalls(self.network.uses.lacking[: self.network.uses.asking])
-                self.least_shortfalls()
-        return self.least_cost()
+        answer = self.cover_everything()
+        is_mip = self.program.integer is not None
+        try:
+            if np.any(answer.x[self._shorts] > COVERED):
+                answer = self.least_shortfalls()
+            elif is_mip:
+                return answer
+            else:
+                # What the solver's tolerance let pass as covered may not be within reach exactly: so much room is left.
+                found = np.maximum(answer.x[self._shorts], 0.0)
+                self.cap_shortfalls(found * self.scaling.column[self._shorts])
+                try:
+                    return self.least_cost()
+                except InfeasibleError:
+                    self.cap_shortfalls(self.network.uses.lacking[: self.network.uses.asking])
+                    answer = self.least_shortfalls()
+            return self.least_cost()
+        except StoppedError:
+            return answer
+        except SolverError:
+            if not is_mip:
+                raise
+            return answer
 
     def tilted(self, slope: Floats) -> Floats:
         """Flows [edges] of least cost where every edge costs ``slope`` more, and no line for being there."""
@@ -239,7 +259,7 @@ class Passes:
         self.session.change_column_bounds(lower, upper)
         self.session.change_row_bounds(self._row_lower, row_upper)
         self.session.change_costs(cost)
-        solution = self.session.solve(self.limits)
+        solution = self.session.solve(self.limits.now())
         self.session.change_column_bounds(self._lower, self._upper)
         self.session.change_row_bounds(self._row_lower, self._row_upper)
         if solution.status is not Status.OPTIMAL:
@@ -255,22 +275,17 @@ class Passes:
     def _lot(self) -> Floats:
         return self.network.lot_value[self.view.edge]
 
-    def _cheaper_than(self, shortest: Solution) -> Solution:
-        """The cost pass, or ``shortest`` where a limit strikes before it has an answer."""
-        try:
-            return self.least_cost()
-        except SolverError:
-            return shortest
-
-    def bound(self, solution: Solution) -> float:
-        """What the duals of a cost pass prove, in base currency times yearly basis points."""
+    def bound(self, row_dual: Floats) -> float:
+        """What ``row_dual`` [rows, scaled] proves of any cost pass, in base currency times yearly basis points."""
         rows = replace(self.scaled.rows, lower=self._row_lower, upper=self._row_upper)
         promised = replace(self.scaled, lower=self._lower, upper=self._upper, cost=self._cost, rows=rows)
-        proven = dual_bound(promised, solution.row_dual) * self.scaling.objective
+        proven = dual_bound(promised, row_dual) * self.scaling.objective
         return proven + float(self.network.standing_cost)
 
     def break_ties(self, solution: Solution) -> Solution:
         """Among all answers of this cost, the one that comes first by identifiers."""
+        if solution.status is not Status.OPTIMAL or self.program.n_columns > TIES or self.limits.are_over:
+            return solution
         at_lower, at_upper = solution.reduced_cost > FACE, solution.reduced_cost < -FACE
         upper = np.where(at_lower, self._lower, self._upper)
         lower = np.where(at_upper, self._upper, self._lower)
@@ -281,7 +296,7 @@ class Passes:
         self.session.change_column_bounds(lower, upper)
         self.session.change_row_bounds(row_lower, row_upper)
         self.session.change_costs(aim / (float(np.max(aim, initial=0.0)) or 1.0))
-        tied = self.session.solve(self.limits)
+        tied = self.session.solve(self.limits.now())
         self.session.change_column_bounds(self._lower, self._upper)
         self.session.change_row_bounds(self._row_lower, self._row_upper)
         # The face is cut with a tolerance; an answer that falls outside it is no answer, and the first one stands.
@@ -295,7 +310,7 @@ class Passes:
             x=x[: self._edges],
             short=x[self._shorts],
             cost=float(self.program.cost @ x) + float(self.network.standing_cost),
-            bound=self.bound(priced),
+            bound=self.bound(priced.row_dual),
             duals=dict(zip(self.program.rows.labels, duals.tolist(), strict=True)),
             reduced_cost=(priced.reduced_cost * self.scaling.objective / self.scaling.column)[: self._edges],
         )

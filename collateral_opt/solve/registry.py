@@ -7,10 +7,20 @@ from difflib import get_close_matches
 from collateral_opt.errors import UsageError
 from collateral_opt.solve.highs import HighsSolver
 from collateral_opt.solve.seam import Solver
+from collateral_opt.solve.sifting import ColumnGeneration, OnRound
 
 
-def solver_named(name: str) -> Solver:
-    """The solver of that name; :class:`UsageError` says which there are on this machine."""
+def solver_named(name: str, *, full: bool = False, on_round: OnRound | None = None) -> Solver:
+    """The solver of that name; :class:`UsageError` says which there are on this machine.
+
+    Large linear programs are solved part by part, and ``on_round`` told of each round, unless ``full`` asks for all
+    columns at once.
+    """
+    inner = _inner(name)
+    return inner if full else ColumnGeneration(inner, on_round)
+
+
+def _inner(name: str) -> Solver:
     if name.lower() == "highs":
         return HighsSolver()
     # PuLP takes a while to import, and the default road does without it.

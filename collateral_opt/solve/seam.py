@@ -6,18 +6,20 @@ unit of its right side. One conformance suite holds all of them to it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+import time
+from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from collateral_opt.model.program import Floats, Program
+from collateral_opt.model.program import Floats, Ints, Program
 
 
 class Status(Enum):
     """What may be read from a solution."""
 
     OPTIMAL = "optimal"
-    FEASIBLE = "feasible"  # stopped at a limit with an answer in hand (integer programs only)
+    FEASIBLE = "feasible"  # stopped at a limit with an answer in hand
     INFEASIBLE = "infeasible"
     UNBOUNDED = "unbounded"
     STOPPED = "stopped"  # a limit struck before there was an answer
@@ -26,10 +28,12 @@ class Status(Enum):
 
 @dataclass(frozen=True)
 class Solution:
-    """What a solver said. Arrays are read only where ``status`` allows: OPTIMAL, or FEASIBLE without duals.
+    """What a solver said. Arrays are read only where ``status`` allows: OPTIMAL, or FEASIBLE.
 
-    ``x`` [columns], ``row_dual`` [rows], ``reduced_cost`` [columns], ``bound``: proven lower bound of an integer
-    program (equal to ``objective`` for a linear one). ``message`` is the solver's own words.
+    ``x`` [columns], ``row_dual`` [rows], ``reduced_cost`` [columns]; an integer program has no duals (NaN). ``bound``
+    is a proven lower bound: of a linear program solved to the end it equals ``objective``; of one that was stopped
+    (column generation only), ``row_dual`` and ``reduced_cost`` are those that prove it, and do not belong to ``x``.
+    ``message`` is the solver's own words.
     """
 
     status: Status
@@ -43,11 +47,36 @@ class Solution:
 
 @dataclass(frozen=True)
 class Limits:
-    """When to stop: seconds of wall clock (None: never), relative gap and nodes of an integer program."""
+    """When to stop: seconds of wall clock (None: never), relative gap and nodes of an integer program.
+
+    ``stop``, once set (by another thread, or by a handler of Ctrl-C), ends a solve at the solver's next look.
+    ``until`` (:func:`time.monotonic`) is the end of several solves together; :meth:`now` is asked before each.
+    """
 
     seconds: float | None = None
     mip_gap: float = 0.0
     mip_nodes: int | None = None
+    stop: threading.Event | None = None
+    until: float | None = None
+
+    @classmethod
+    def for_a_run(cls, seconds: float | None, stop: threading.Event | None = None) -> Limits:
+        """Limits of a run that begins now."""
+        return cls(until=None if seconds is None else time.monotonic() + seconds, stop=stop)
+
+    def now(self) -> Limits:
+        """These limits for a solve that begins now."""
+        return self if self.until is None else replace(self, seconds=max(self.until - time.monotonic(), 0.0))
+
+    @property
+    def are_over(self) -> bool:
+        """Whether no further solve should begin."""
+        return self.stopped or (self.until is not None and time.monotonic() >= self.until)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether somebody has asked for an end."""
+        return self.stop is not None and self.stop.is_set()
 
 
 class Session(Protocol):
@@ -72,3 +101,31 @@ class Solver(Protocol):
     name: str
 
     def load(self, program: Program) -> Session: ...
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns that join a loaded program, entries as triplets in the order of columns; ``column`` counts from 0."""
+
+    lower: Floats
+    upper: Floats
+    cost: Floats
+    row: Ints
+    column: Ints
+    coefficient: Floats
+
+    def __len__(self) -> int:
+        return len(self.lower)
+
+
+class GrowingSession(Session, Protocol):
+    """A session that takes further columns and stays warm."""
+
+    def add_columns(self, columns: Columns) -> None: ...
+
+
+@runtime_checkable
+class GrowingSolver(Protocol):
+    """A solver whose linear programs may grow."""
+
+    def load_growing(self, program: Program) -> GrowingSession: ...

@@ -1,0 +1,590 @@
+"""Column generation: a large linear program solved by way of a small part of its columns, to the same proven optimum.
+
+The part is solved, all columns are priced by its duals (reduced cost ``c - A^T pi``, one vectorised pass), those that
+would save something join, and so on until none would: the answer is then optimal for the whole program, and its duals
+prove it. Three things keep the part easy, all of them exact:
+
+* A row that no choice of columns can bring to its bound is left out; its dual is 0.
+* A column of a *supply row* (``sum a_k x_k <= A`` over columns of one source) is bounded by ``A / a_k``. A source that
+  serves one use then stands at that bound, with the row slack, and what its column saves there is the price of the
+  row: ``pi_i = min(0, min_k (c_k - sum of other rows' prices) / a_k)``, duals that are equally optimal.
+* The first part is chosen by the duals of a *sample*: every tenth source, with a tenth of what all are asked for.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collateral_opt.model.program import Floats, Ints, Labels, Program, Rows
+from collateral_opt.solve.highs import figures_of, finite
+from collateral_opt.solve.seam import Columns, GrowingSession, GrowingSolver, Limits, Session, Solution, Solver, Status
+
+Bools = NDArray[np.bool_]
+
+WHOLE = 4_000
+"""So many columns that can move, or fewer, are given to the solver all at once."""
+TOLERANCE = 1e-9
+"""A column joins if its reduced cost is below the negative of this."""
+SAMPLE = 10
+"""Every so-manieth source is in the sample that gives the first duals."""
+FEWEST = 40
+"""A sample of fewer sources says little, and is not taken."""
+MARGIN = 1e-3
+"""The first part has the columns within this of the best of their source, by the sample's duals, ..."""
+NEAREST = 4
+"""... so many of them at most, ..."""
+AMPLE = 1.5
+"""... and of each row that asks for something, the nearest columns that could give it so many times over."""
+PER_SOURCE = 2
+"""Columns of one source that join in a round."""
+AFRESH = 0.5
+"""Where more than this share of the part's columns join, it is loaded anew, and not continued from its basis."""
+AT_BOUND = 1e-9
+"""A column this near to its bound is there."""
+BROKEN = 1e-7
+"""Rows that are proven to be broken by this much together have no answer; below it, the solver decides."""
+GOLDEN = 0.6180339887498949
+"""Multiples of this, modulo 1, are spread evenly."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """A round: columns in the part, its objective, the best bound proven so far, columns that join after it."""
+
+    number: int
+    columns: int
+    objective: float
+    bound: float
+    added: int
+    seconds: float
+
+
+OnRound = Callable[[Round], None]
+
+
+class ColumnGeneration:
+    """A solver that solves large linear programs part by part with another, ``inner``.
+
+    Integer programs, those whose columns name no source, and those of at most ``whole`` columns go to ``inner`` as
+    they are. ``on_round`` is told of every round of the others.
+    """
+
+    def __init__(self, inner: Solver, on_round: OnRound | None = None, whole: int = WHOLE) -> None:
+        self.name = inner.name
+        self._inner = inner
+        self._on_round = on_round
+        self._whole = whole
+
+    def load(self, program: Program) -> Session:
+        is_mip = program.integer is not None and bool(program.integer.any())
+        if is_mip or program.n_columns <= self._whole or not len(program.source):
+            return self._inner.load(program)
+        return SiftingSession(program, self._inner, self._on_round, self._whole)
+
+
+@dataclass
+class _Part:
+    """What is loaded into the inner solver: the columns in their order there, and the rows that are not left out."""
+
+    session: Session
+    growing: GrowingSession | None
+    column: Ints
+    row: Ints
+    is_current: bool = True
+
+
+class SiftingSession:
+    """A linear program of which the inner solver sees a part; the part stays from one solve to the next."""
+
+    def __init__(self, program: Program, inner: Solver, on_round: OnRound | None, whole: int) -> None:
+        n, m = program.n_columns, program.n_rows
+        self._program = program
+        self._inner = inner
+        self._on_round = on_round
+        self._whole = whole
+        self._cost = finite(program.cost, n, "costs")
+        self._lower = figures_of(program.lower, n, "lower bounds of columns")
+        self._upper = figures_of(program.upper, n, "upper bounds of columns")
+        self._row_lower = figures_of(program.rows.lower, m, "lower bounds of rows")
+        self._row_upper = figures_of(program.rows.upper, m, "upper bounds of rows")
+        self._entries = _Entries.of(program)
+        self._supply = _Supply.of(program, self._entries)
+        self._chosen: Bools = np.zeros(n, dtype=np.bool_)
+        self._part: _Part | None = None
+        self._tighten()
+        self._leave_out_rows()
+
+    def change_costs(self, cost: Floats) -> None:
+        self._cost = finite(cost, len(self._cost), "costs")
+        self._outdate()
+
+    def change_column_bounds(self, lower: Floats, upper: Floats) -> None:
+        low = figures_of(lower, len(self._lower), "lower bounds of columns")
+        high = figures_of(upper, len(self._upper), "upper bounds of columns")
+        self._lower, self._upper = low, high
+        self._tighten()
+        self._outdate()
+
+    def change_row_bounds(self, lower: Floats, upper: Floats) -> None:
+        low = figures_of(lower, len(self._row_lower), "lower bounds of rows")
+        high = figures_of(upper, len(self._row_upper), "upper bounds of rows")
+        self._row_lower, self._row_upper = low, high
+        self._tighten()
+        self._outdate()
+
+    def start_from(self, x: Floats) -> None:
+        """A linear program has its part and its basis, and ignores this."""
+
+    def solve(self, limits: Limits = Limits()) -> Solution:
+        """Solve what is loaded now; ``limits.seconds`` is for all rounds together.
+
+        Where a limit strikes after the first round, the answer is FEASIBLE: ``x`` of the last round that ended, and
+        the best bound proven so far, with the duals that prove it.
+        """
+        clock = _Clock(limits)
+        if (self._lower > self._upper).any() or (self._row_lower > self._row_upper).any():
+            return self._nothing(Status.INFEASIBLE, "a lower bound is above its upper bound")
+        moves = self._lower < self._upper
+        if np.count_nonzero(moves) <= self._whole:
+            return self._solve_with(moves | (self._lower != 0), clock)
+        solution = self._in_rounds(clock)
+        if solution.status is Status.INFEASIBLE:
+            solution = self._widened(clock)
+        if solution.status is Status.FAILED:
+            return self._solve_with(np.ones(len(self._cost), dtype=np.bool_), clock)
+        return solution
+
+    # What the rows imply.
+
+    def _tighten(self) -> None:
+        """The upper bounds that supply rows imply, and which columns they bind before their own bounds do."""
+        supply = self._supply
+        self._implied = np.full(len(self._cost), np.inf)
+        self._implied[supply.column] = self._row_upper[supply.row[supply.column]] / supply.share[supply.column]
+        self._is_shared: Bools = np.isfinite(self._implied) & (self._implied <= self._upper)
+        self._tight = np.maximum(np.minimum(self._upper, self._implied), self._lower)
+
+    def _leave_out_rows(self) -> None:
+        """Leave out the rows that cannot bind, and remember what that rests on."""
+        self._left_out = _cannot_bind(
+            self._entries, self._supply, self._lower, self._tight, self._implied, self._row_lower, self._row_upper
+        )
+        self._rests_on = self._tight, self._row_upper
+
+    def _rows_are_enough(self) -> bool:
+        """Whether the rows left out still cannot bind: no column and no row may have got more room, or less."""
+        tight, row_upper = self._rests_on
+        sourced, out = self._program.source >= 0, self._left_out
+        return not (
+            (self._tight > tight)[sourced].any()
+            or (self._lower < 0)[sourced].any()
+            or (self._row_upper < row_upper)[out].any()
+            or np.isfinite(self._row_lower[out]).any()
+        )
+
+    # The part.
+
+    def _outdate(self) -> None:
+        if self._part is not None:
+            self._part.is_current = False
+
+    def _ready_part(self, clock: _Clock) -> _Part:
+        """The part as it is to be solved next: all that was chosen is in it, with today's figures."""
+        if not self._rows_are_enough():
+            self._leave_out_rows()
+            self._part = None
+        if not self._chosen.any():
+            self._choose(self._sampled_duals(clock))
+        self._chosen |= (self._lower != 0) | (self._program.source < 0)
+        part = self._part
+        if part is None:
+            return self._load_part()
+        missing = self._chosen.copy()
+        missing[part.column] = False
+        joining = np.flatnonzero(missing)
+        if len(joining) and (part.growing is None or len(joining) > AFRESH * len(part.column)):
+            return self._load_part()
+        if not part.is_current:
+            part.session.change_costs(self._cost[part.column])
+            part.session.change_column_bounds(self._lower[part.column], self._tight[part.column])
+            part.session.change_row_bounds(self._row_lower[part.row], self._row_upper[part.row])
+            part.is_current = True
+        if len(joining) and part.growing is not None:
+            row, column, coefficient = self._entries.among(joining, part.row)
+            part.growing.add_columns(
+                Columns(self._lower[joining], self._tight[joining], self._cost[joining], row, column, coefficient)
+            )
+            part.column = np.concatenate([part.column, joining])
+        return part
+
+    def _load_part(self) -> _Part:
+        column, row = np.flatnonzero(self._chosen), np.flatnonzero(~self._left_out)
+        program = self._restricted(column, row, self._tight, self._row_lower, self._row_upper)
+        growing = self._inner.load_growing(program) if isinstance(self._inner, GrowingSolver) else None
+        self._part = _Part(growing or self._inner.load(program), growing, column, row)
+        return self._part
+
+    def _restricted(self, column: Ints, row: Ints, upper: Floats, row_lower: Floats, row_upper: Floats) -> Program:
+        """The program of some columns and some rows."""
+        whole, (at_row, at_column, coefficient) = self._program, self._entries.among(column, row)
+        return Program(
+            column_labels=Labels(len(column), lambda: [whole.column_labels[k] for k in column.tolist()]),
+            lower=self._lower[column],
+            upper=upper[column],
+            cost=self._cost[column],
+            rows=Rows(
+                labels=Labels(len(row), lambda: [whole.rows.labels[i] for i in row.tolist()]),
+                row=at_row,
+                column=at_column,
+                coefficient=coefficient,
+                lower=row_lower[row],
+                upper=row_upper[row],
+            ),
+            unit=whole.unit[column],
+            source=whole.source[column],
+            use=whole.use[column],
+        )
+
+    def _sampled_duals(self, clock: _Clock) -> Floats:
+        """Row duals of a sample of the sources, without those of supply rows; zeros where there is none to be had."""
+        supply, dual = self._supply, np.zeros(len(self._row_lower))
+        sampled = self._supply.sample(self._cost, self._program.use, SAMPLE)
+        if len(sampled) < FEWEST:
+            return dual
+        entries = self._entries
+        in_sample = (supply.row < 0) | np.isin(supply.row, sampled)
+        column, row = np.flatnonzero(in_sample), np.flatnonzero(~self._left_out)
+        room = np.where((supply.row >= 0) & np.isfinite(self._tight), self._tight, 0.0)[entries.column]
+        weight = np.abs(entries.coefficient) * room
+        total = np.bincount(entries.row, weights=weight, minlength=len(dual))
+        part = np.bincount(entries.row, weights=weight * in_sample[entries.column], minlength=len(dual))
+        share = np.where((total > 0) & ~supply.is_row, part / np.where(total > 0, total, 1.0), 1.0)
+        sides = [
+            np.where(np.isfinite(side), np.nan_to_num(side) * share, side)
+            for side in (self._row_lower, self._row_upper)
+        ]
+        program = self._restricted(column, row, self._tight, *sides)
+        session = (
+            self._inner.load_growing(program) if isinstance(self._inner, GrowingSolver) else self._inner.load(program)
+        )
+        solution = session.solve(clock.left())
+        if solution.status is Status.OPTIMAL and not np.isnan(solution.row_dual).any():
+            dual[row] = solution.row_dual
+        dual[supply.is_row] = 0.0
+        return dual
+
+    def _choose(self, dual: Floats) -> None:
+        """The columns nearest to being used, by ``dual`` (supply rows 0): of each source, and of each row that asks."""
+        supply, entries = self._supply, self._entries
+        regret = (self._cost - entries.priced(dual)) / supply.share
+        regret -= np.where(supply.row >= 0, supply.least(np.minimum(regret, 0.0))[supply.row], 0.0)
+        usable = self._tight > 0
+        near = np.flatnonzero(usable & (regret <= MARGIN))
+        # Equally near columns of different sources are not to be of the same uses.
+        scatter = np.modf(near * GOLDEN)[0]
+        near = near[np.lexsort((scatter, np.round(regret[near], 6), self._program.source[near]))]
+        self._chosen[near[_place_in_run(self._program.source[near]) < NEAREST]] = True
+        asking = (self._row_lower > 0) & ~self._left_out
+        at = np.flatnonzero(asking[entries.row] & (entries.coefficient > 0) & usable[entries.column])
+        at = at[np.lexsort((regret[entries.column[at]], entries.row[at]))]
+        row, column = entries.row[at], entries.column[at]
+        ample = AMPLE * self._row_lower[row]
+        could_give = _before_in_run(row, np.minimum(entries.coefficient[at] * self._tight[column], ample))
+        self._chosen[column[could_give < ample]] = True
+
+    # The rounds.
+
+    def _in_rounds(self, clock: _Clock) -> Solution:
+        """Solve, price, let columns join, until none would; FAILED where the inner solver gives no duals."""
+        best: Solution | None = None
+        number = 0
+        while True:
+            began, number = time.perf_counter(), number + 1
+            part = self._ready_part(clock)
+            found = part.session.solve(clock.left())
+            if found.status is Status.STOPPED and best is not None:
+                return best
+            if found.status is not Status.OPTIMAL:
+                return self._nothing(found.status, found.message)
+            if np.isnan(found.row_dual).any():
+                return self._nothing(Status.FAILED, "no duals")
+            x = np.zeros(len(self._cost))
+            x[part.column] = found.x
+            dual = self._usable(part, found.row_dual)
+            reduced = self._cost - self._entries.priced(dual)
+            at_bound = np.zeros(len(x), dtype=np.bool_)
+            at_bound[part.column] = found.x >= self._tight[part.column] - AT_BOUND
+            dual, reduced = self._shared(dual, reduced, at_bound | (self._tight <= 0))
+            joining = self._joining(reduced)
+            objective = float(self._cost @ x)
+            if len(joining):
+                proof = self._shared(dual, reduced, self._tight >= 0)
+                bound = self._bound(*proof)
+                if best is None or bound > best.bound:
+                    best = Solution(Status.FEASIBLE, "stopped", objective, bound, x, *proof)
+                best = replace(best, objective=objective, x=x)
+            if self._on_round is not None:
+                known = best.bound if best is not None and len(joining) else objective
+                seconds = time.perf_counter() - began
+                self._on_round(Round(number, len(part.column), objective, known, len(joining), seconds))
+            if not len(joining):
+                return Solution(Status.OPTIMAL, found.message, objective, objective, x, dual, reduced)
+            self._chosen[joining] = True
+            if best is not None and clock.has_struck:
+                return best
+
+    def _usable(self, part: _Part, row_dual: Floats) -> Floats:
+        """Duals of all rows; what has the wrong sign for its row is the solver's noise."""
+        dual = np.zeros(len(self._row_lower))
+        dual[part.row] = row_dual
+        usable = np.where(dual > 0, np.isfinite(self._row_lower), np.isfinite(self._row_upper))
+        return np.where(usable, dual, 0.0)
+
+    def _shared(self, dual: Floats, reduced: Floats, counts: Bools) -> tuple[Floats, Floats]:
+        """The same prices where each supply row pays what the best of its columns that count would save."""
+        supply = self._supply
+        saving = self._supply.least(np.where(counts & self._is_shared, np.minimum(reduced / supply.share, 0.0), 0.0))
+        paid = np.where(supply.row >= 0, saving[supply.row], 0.0) * supply.share
+        return dual + saving, reduced - paid
+
+    def _joining(self, reduced: Floats) -> Ints:
+        """Of the columns that would save something, the best of each source."""
+        saving = np.flatnonzero((reduced < -TOLERANCE) & ~self._chosen & (self._tight > 0))
+        source = self._program.source[saving]
+        order = np.lexsort((saving, (reduced / self._supply.share)[saving], source))
+        return np.sort(saving[order][_place_in_run(source[order]) < PER_SOURCE])
+
+    def _bound(self, dual: Floats, reduced: Floats) -> float:
+        """What the duals prove: :func:`~collateral_opt.model.program.dual_bound` with the reduced costs in hand."""
+        side = np.where(dual > 0, self._row_lower, np.where(dual < 0, self._row_upper, 0.0))
+        worst = np.where(reduced > 0, self._lower, np.where(reduced < 0, self._upper, 0.0))
+        return float(np.sum(dual * side) + np.sum(reduced * worst))
+
+    # Where the part has no answer.
+
+    def _widened(self, clock: _Clock) -> Solution:
+        """Let the columns join that make the part feasible; INFEASIBLE only where it is proven that none can."""
+        elastic = self._elastic()
+        if elastic is None:
+            return self._nothing(Status.INFEASIBLE, "a supply is less than what must be taken from it")
+        session = SiftingSession(elastic, self._inner, None, self._whole)
+        session._chosen[: len(self._cost)] = self._chosen
+        least = session.solve(clock.left())
+        if least.status in (Status.STOPPED, Status.FEASIBLE):
+            return self._nothing(Status.STOPPED, "stopped in search of a feasible answer")
+        if least.status is Status.OPTIMAL and least.objective > BROKEN:
+            return self._nothing(Status.INFEASIBLE, f"the rows are broken by {least.objective:g} at least")
+        self._chosen |= session._chosen[: len(self._cost)]
+        solution = self._in_rounds(clock)
+        if solution.status is Status.INFEASIBLE:
+            return self._nothing(Status.FAILED, solution.message)
+        return solution
+
+    def _elastic(self) -> Program | None:
+        """The least by which rows must be broken, as a program; None where a supply row cannot hold at all."""
+        supply, program = self._supply, self._program
+        floor = np.bincount(
+            supply.row[supply.column],
+            weights=(self._lower * supply.share)[supply.column],
+            minlength=len(self._row_lower),
+        )
+        if (floor > self._row_upper + BROKEN)[supply.is_row].any():
+            return None
+        below = np.flatnonzero(np.isfinite(self._row_lower))
+        above = np.flatnonzero(np.isfinite(self._row_upper) & ~supply.is_row & ~self._left_out)
+        n, more = len(self._cost), len(below) + len(above)
+        return Program(
+            column_labels=Labels(
+                n + more, lambda: [*program.column_labels, *(("broken", str(k)) for k in range(more))]
+            ),
+            lower=np.pad(self._lower, (0, more)),
+            upper=np.pad(self._upper, (0, more), constant_values=np.inf),
+            cost=np.repeat([0.0, 1.0], [n, more]),
+            rows=replace(
+                program.rows,
+                row=np.concatenate([program.rows.row, below, above]),
+                column=np.concatenate([program.rows.column, np.arange(n, n + more)]),
+                coefficient=np.concatenate(
+                    [np.asarray(program.rows.coefficient, dtype=np.float64), np.ones(len(below)), -np.ones(len(above))]
+                ),
+                lower=self._row_lower,
+                upper=self._row_upper,
+            ),
+            unit=np.pad(program.unit, (0, more), constant_values=1.0),
+            source=np.pad(program.source, (0, more), constant_values=-1),
+            use=np.pad(program.use, (0, more), constant_values=-1),
+        )
+
+    def _solve_with(self, columns: Bools, clock: _Clock) -> Solution:
+        """Solve with all the columns that matter at once, and every row."""
+        column = np.flatnonzero(columns)
+        everywhere = np.arange(len(self._row_lower))
+        program = self._restricted(column, everywhere, self._upper, self._row_lower, self._row_upper)
+        found = self._inner.load(program).solve(clock.left())
+        if found.status is not Status.OPTIMAL:
+            return self._nothing(found.status, found.message)
+        x = np.zeros(len(self._cost))
+        x[column] = found.x
+        reduced = self._cost - self._entries.priced(found.row_dual)
+        return replace(found, x=x, reduced_cost=reduced)
+
+    def _nothing(self, status: Status, message: str) -> Solution:
+        nothing = np.full(len(self._cost), np.nan)
+        return Solution(status, message, np.nan, np.nan, nothing, np.full(len(self._row_lower), np.nan), nothing)
+
+
+@dataclass(frozen=True)
+class _Entries:
+    """The matrix column by column, each place once: triplets in that order, and where each column starts."""
+
+    row: Ints
+    column: Ints
+    coefficient: Floats
+    start: Ints
+    rows: int
+
+    @classmethod
+    def of(cls, program: Program) -> _Entries:
+        m = program.n_rows
+        coefficient = finite(program.rows.coefficient, len(program.rows.row), "coefficients")
+        order = np.argsort(program.rows.column, kind="stable")
+        place = program.rows.column[order] * m + program.rows.row[order]
+        coefficient = coefficient[order]
+        if (place[1:] <= place[:-1]).any():
+            place, position = np.unique(place, return_inverse=True)
+            coefficient = np.bincount(position, weights=coefficient, minlength=len(place)).astype(np.float64)
+        column, row = np.divmod(place, m) if m else (place, place)
+        return cls(row, column, coefficient, np.searchsorted(column, np.arange(program.n_columns + 1)), m)
+
+    def priced(self, dual: Floats) -> Floats:
+        """``A^T dual`` [columns]."""
+        paid = np.bincount(self.column, weights=dual[self.row] * self.coefficient, minlength=len(self.start) - 1)
+        return paid.astype(np.float64)
+
+    def among(self, column: Ints, row: Ints) -> tuple[Ints, Ints, Floats]:
+        """Row, column and coefficient of the entries in these columns and rows, which are numbered anew."""
+        first, count = self.start[column], np.diff(self.start)[column]
+        at = np.repeat(first - np.cumsum(count) + count, count) + np.arange(int(count.sum()))
+        number = np.full(self.rows, -1)
+        number[row] = np.arange(len(row))
+        new = number[self.row[at]]
+        kept = new >= 0
+        return new[kept], np.repeat(np.arange(len(column)), count)[kept], self.coefficient[at][kept]
+
+
+@dataclass(frozen=True)
+class _Supply:
+    """Of each source at most one row ``sum a_k x_k <= A`` that only its columns are in, with ``a_k > 0``.
+
+    ``row`` [columns], -1 where there is none; ``share`` [columns]: ``a_k``, or 1; ``column``: those that have one;
+    ``is_row`` [rows].
+    """
+
+    row: Ints
+    share: Floats
+    column: Ints
+    is_row: Bools
+
+    @classmethod
+    def of(cls, program: Program, entries: _Entries) -> _Supply:
+        m, n = program.n_rows, program.n_columns
+        source = program.source[entries.column]
+        of_row = np.full(m, -1)
+        of_row[entries.row] = source
+        strange = (source != of_row[entries.row]) | (entries.coefficient <= 0)
+        count = np.bincount(entries.row, minlength=m)
+        strangers = np.bincount(entries.row, weights=strange, minlength=m)
+        could_be = np.flatnonzero((of_row >= 0) & (strangers == 0))
+        largest = could_be[np.lexsort((could_be, -count[could_be], of_row[could_be]))]
+        is_row = np.zeros(m, dtype=np.bool_)
+        is_row[largest[_place_in_run(of_row[largest]) == 0]] = True
+        at = np.flatnonzero(is_row[entries.row])
+        row, share = np.full(n, -1), np.ones(n)
+        row[entries.column[at]], share[entries.column[at]] = entries.row[at], entries.coefficient[at]
+        return cls(row, share, np.flatnonzero(row >= 0), is_row)
+
+    def least(self, figures: Floats) -> Floats:
+        """The least of ``figures`` [columns] in each supply row [rows], or 0 if none is below."""
+        least = np.zeros(len(self.is_row))
+        negative = self.column[figures[self.column] < 0]
+        np.minimum.at(least, self.row[negative], figures[negative])
+        return least
+
+    def sample(self, cost: Floats, use: Ints, every: int) -> Ints:
+        """Supply rows of every so-manieth source, in the order of what they can serve and at which cost."""
+        m = len(self.is_row)
+        pattern = np.bincount(self.row[self.column], weights=np.modf((use[self.column] + 1) * GOLDEN)[0], minlength=m)
+        cheapest = np.full(m, np.inf)
+        np.minimum.at(cheapest, self.row[self.column], cost[self.column])
+        rows = np.flatnonzero(self.is_row)
+        return rows[np.lexsort((rows, cheapest[rows], pattern[rows]))][every // 2 :: every]
+
+
+class _Clock:
+    """What is left of the limits of one solve."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._began = time.monotonic()
+
+    def left(self) -> Limits:
+        if self._limits.seconds is None:
+            return self._limits
+        return replace(self._limits, seconds=max(self._limits.seconds - (time.monotonic() - self._began), 0.0))
+
+    @property
+    def has_struck(self) -> bool:
+        return self._limits.stopped or self.left().seconds == 0
+
+
+def _cannot_bind(
+    entries: _Entries,
+    supply: _Supply,
+    lower: Floats,
+    upper: Floats,
+    implied: Floats,
+    row_lower: Floats,
+    row_upper: Floats,
+) -> Bools:
+    """The rows, bounded above alone, that stay below that bound whatever their columns do; no supply rows.
+
+    The columns of one supply row can bring a row no further than they can together, nor than the best of them alone.
+    """
+    m = len(row_upper)
+    fair = np.bincount(entries.row, weights=(lower < 0)[entries.column], minlength=m) == 0
+    could = fair & np.isneginf(row_lower) & ~supply.is_row
+    with np.errstate(invalid="ignore"):
+        most = np.where(entries.coefficient > 0, entries.coefficient * upper[entries.column], 0.0)
+    reach = np.bincount(entries.row, weights=most, minlength=m)
+    out = could & (reach <= row_upper)
+    at = np.flatnonzero((could & ~out)[entries.row] & (most > 0))
+    group = entries.row[at] * (m + 1) + np.where(supply.row[entries.column[at]] >= 0, supply.row[entries.column[at]], m)
+    order = np.argsort(group, kind="stable")
+    at, group = at[order], group[order]
+    first = np.flatnonzero(_place_in_run(group) == 0)
+    if len(first):
+        alone = entries.coefficient[at] * implied[entries.column[at]]
+        together = np.minimum(np.add.reduceat(most[at], first), np.maximum.reduceat(alone, first))
+        lone = group[first] % (m + 1) == m
+        together = np.where(lone, np.add.reduceat(most[at], first), together)
+        reach = np.bincount(group[first] // (m + 1), weights=together, minlength=m)
+        out |= could & (reach <= row_upper)
+    return np.asarray(out)
+
+
+def _place_in_run(values: Ints) -> Ints:
+    """Of each value its place (0, 1, ...) in the run of equal values that it is in."""
+    place = np.arange(len(values))
+    starts = np.concatenate([np.ones(min(1, len(values)), dtype=np.bool_), values[1:] != values[:-1]])
+    return np.asarray(place - np.maximum.accumulate(np.where(starts, place, 0)), dtype=np.int64)
+
+
+def _before_in_run(run: Ints, amount: Floats) -> Floats:
+    """The sum of the amounts before each in the run of equal values that it is in."""
+    before = np.cumsum(amount) - amount
+    return np.asarray(before - before[np.arange(len(run)) - _place_in_run(run)], dtype=np.float64)
