@@ -104,7 +104,7 @@ def test_widening_brings_every_pair_of_a_use_and_no_other_optimum(tmp_path: Path
     book = read_book(tmp_path / "desk")
     (linear,) = linear_optima(Problem(gather(book.in_full)), HighsSolver(), Limits(), small=0)
     everything = build_network(book.in_full).edges
-    wide = linear.widened(np.array([3]))
+    wide = linear.widened(np.array([3])).widened(np.array([3]))
     assert np.count_nonzero(wide.network.edges.use == 3) == np.count_nonzero(everything.use == 3)
     assert wide.flows.cost == linear.flows.cost
     assert wide.widened(np.array([3])) is wide

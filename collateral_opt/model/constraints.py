@@ -13,7 +13,7 @@ from fractions import Fraction
 import numpy as np
 
 from collateral_opt.model.program import Floats, Labels, Rows
-from collateral_opt.network.exact import Array
+from collateral_opt.network.exact import Array, ranges
 from collateral_opt.network.network import Bools, Ints, Kind, LimitBlock, View
 
 
@@ -74,7 +74,7 @@ def stays_home(view: View) -> Rows:
     first = np.searchsorted(holding[by_source], view.source[counted])
     last = np.searchsorted(holding[by_source], view.source[counted], side="right")
     row = np.repeat(np.arange(len(counted)), last - first)
-    column = by_source[_ranges(first, last)]
+    column = by_source[ranges(first, last)]
     return Rows(
         labels=Labels(
             len(counted),
@@ -331,10 +331,3 @@ def _source_label(view: View, source: int) -> tuple[str, ...]:
     if sources.is_facility[source]:
         return ("proceeds", sources.ids[source])
     return ("posted", sources.ids[source]) if sources.is_posted[source] else (sources.ids[source],)
-
-
-def _ranges(first: Ints, last: Ints) -> Ints:
-    """``first[0]..last[0]-1, first[1]..last[1]-1, ...`` as one array."""
-    length = last - first
-    start = np.repeat(first - np.concatenate([[0], np.cumsum(length)[:-1]]), length) if len(first) else first
-    return np.asarray(start + np.arange(int(length.sum())), dtype=np.int64)

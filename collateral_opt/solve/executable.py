@@ -117,7 +117,7 @@ def _settled(
     network, flows, solver, limits = linear.network, linear.flows, linear.solver, linear.limits
     prices = prices_of_cover(network, flows)
     carries = np.any([x > 0 for x in targets], axis=0)
-    pool = _pool(network, flows, carries)
+    pool = _pool(network, flows, carries) if linear.reduction is None else np.flatnonzero(network.in_lots)
     ledger = _best_placed(network, flows, targets, pool, prices, mip_gap, set_aside)
     short = np.flatnonzero(np.array([float(s) for s in ledger.shortfalls()]) > flows.short[: network.uses.demands])
     wide = linear.widened(short)

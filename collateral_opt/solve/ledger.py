@@ -38,6 +38,9 @@ class Ledger:
         lot = EXACT.array(network.lot[edge])
         comes_home = network.uses.kind[view.use] == Kind.HOME
         self.lot_value: list[Fraction] = list(view.unit_value * lot)
+        self._unit = lcm(*{value.denominator for value in self.lot_value})
+        """All values are integers in this part of the base currency."""
+        self._lot_units = [v.numerator * (self._unit // v.denominator) for v in self.lot_value]
         self.use: list[int] = view.use.tolist()
         self.source: list[int] = view.source.tolist()
         self.funded_by: list[int] = network.sources.funded_by[view.source].tolist()
@@ -85,18 +88,18 @@ class Ledger:
         return replace(rows, upper=upper)
 
     def _add(self, rows: Rows) -> None:
-        """Take over ``sum a_k lots_k <= upper`` as integers."""
+        """Take over ``sum a_k lots_k <= upper`` as integers; what of ``upper`` is less than one of them is of no use."""
         entries: list[list[tuple[int, Fraction]]] = [[] for _ in rows.labels]
         triplets = zip(rows.row.tolist(), rows.column.tolist(), rows.coefficient.tolist(), strict=True)
         for row, column, coefficient in triplets:
-            entries[row].append((column, coefficient * self.lot_value[column]))
+            entries[row].append((column, coefficient))
         for several, upper in zip(entries, rows.upper.tolist(), strict=True):
-            terms = _netted(several)
-            common = lcm(upper.denominator, *(a.denominator for _, a in terms))
+            common = lcm(*{a.denominator for _, a in several})
+            terms = _netted([(c, a.numerator * (common // a.denominator) * self._lot_units[c]) for c, a in several])
             for column, a in terms:
-                self._rows_of[column].append((len(self.slack), a.numerator * (common // a.denominator)))
-            self._takers_of.append([(c, a.numerator * (common // a.denominator)) for c, a in terms if a > 0])
-            self.slack.append(upper.numerator * (common // upper.denominator))
+                self._rows_of[column].append((len(self.slack), a))
+            self._takers_of.append([(c, a) for c, a in terms if a > 0])
+            self.slack.append(upper.numerator * common * self._unit // upper.denominator)
 
     def _load_switches(self, view: View) -> None:
         """Which lines each edge is part of, which are there, and how many more of each budget there may be."""
@@ -116,20 +119,18 @@ class Ledger:
     def _scale_cover(self, view: View) -> None:
         """``value[k]`` of a lot where it goes, ``drain[k]`` where it comes from, in one integer unit per use."""
         uses = self.network.uses
+        factors, drains = view.factor.tolist(), view.drain_factor.tolist()
+        common = lcm(*{f.denominator for f in factors}, *{f.denominator for f in drains})
         required = [r if j < uses.asking else Fraction(0) for j, r in enumerate(uses.required)]
-        values = [f * v for f, v in zip(view.factor.tolist(), self.lot_value, strict=True)]
-        drains = [f * v for f, v in zip(view.drain_factor.tolist(), self.lot_value, strict=True)]
-        self.unit = [r.denominator for r in required]
-        for value, drain, j, funding in zip(values, drains, self.use, self.funded_by, strict=True):
-            self.unit[j] = lcm(self.unit[j], value.denominator)
-            if funding >= 0:
-                self.unit[funding] = lcm(self.unit[funding], drain.denominator)
+        self.unit = [lcm(r.denominator, common * self._unit) for r in required]
+        scale = [unit // self._unit for unit in self.unit]
         self.value: list[int] = [
-            v.numerator * (self.unit[j] // v.denominator) for v, j in zip(values, self.use, strict=True)
+            f.numerator * scale[j] // f.denominator * lot
+            for f, lot, j in zip(factors, self._lot_units, self.use, strict=True)
         ]
         self.drain: list[int] = [
-            v.numerator * (self.unit[j] // v.denominator) if j >= 0 else 0
-            for v, j in zip(drains, self.funded_by, strict=True)
+            f.numerator * scale[j] // f.denominator * lot if j >= 0 else 0
+            for f, lot, j in zip(drains, self._lot_units, self.funded_by, strict=True)
         ]
         self.missing: list[int] = [r.numerator * (u // r.denominator) for r, u in zip(required, self.unit, strict=True)]
         # Only what was lacking from the start may stay so: no recall leaves an agreement with less than it requires.
@@ -312,11 +313,11 @@ class Ledger:
                 self.add(k, then - now)
 
 
-def _netted(entries: list[tuple[int, Fraction]]) -> list[tuple[int, Fraction]]:
+def _netted(entries: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Entries of a row with each column once: what leaves a group and comes back into it changes nothing."""
     if len({column for column, _ in entries}) == len(entries):
         return [(column, coefficient) for column, coefficient in entries if coefficient]
-    net: dict[int, Fraction] = {}
+    net: dict[int, int] = {}
     for column, coefficient in entries:
-        net[column] = net.get(column, Fraction(0)) + coefficient
+        net[column] = net.get(column, 0) + coefficient
     return [(column, coefficient) for column, coefficient in net.items() if coefficient]

@@ -7,9 +7,10 @@ anything, and those nearest to it for each use, which is all that whole lots are
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from collateral_opt.errors import InfeasibleError
 from collateral_opt.model.formulation import formulate
 from collateral_opt.model.program import Floats, Label
 from collateral_opt.network.build import Problem
-from collateral_opt.network.exact import FLOAT
+from collateral_opt.network.exact import FLOAT, ranges
 from collateral_opt.network.network import Bools, Ints, Kind, Network, View
 from collateral_opt.network.reduction import Reduction, reduce
 from collateral_opt.solve.passes import Flows, Passes, cost_bound, solve_flows
@@ -28,6 +29,10 @@ SMALL = 2_000
 NEAR = 25
 """Pairs of least reduced cost that each use of a larger one keeps beside those it uses; of sources with some left, as
 many again."""
+APART = 5
+"""How many pairs further the next of several uses that stand as one begins to keep some: else all look to the same."""
+WIDER = 16
+"""How many times more are kept for a use that is found short; if it is again, all."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Linear:
     """The linear optimum on one road.
 
     ``network`` is of the whole problem, ``flows`` over its edges; where ``reduction`` is given it has not all pairs,
-    but those of the uses in ``wide``. ``reduced`` are the passes that found ``found`` on the problem standing for it.
+    but more of the uses in ``wide``. ``reduced`` are the passes that found ``found`` on the problem standing for it.
     """
 
     network: Network
@@ -45,7 +50,8 @@ class Linear:
     solver: Solver
     limits: Limits
     reduction: Reduction | None = None
-    wide: frozenset[int] = frozenset()
+    wide: Mapping[int, int] = field(default_factory=dict)
+    """By use how often more pairs of it were wanted."""
 
     @classmethod
     def of(cls, network: Network, solver: Solver, limits: Limits) -> Linear:
@@ -86,10 +92,11 @@ class Linear:
             return float("inf")
 
     def widened(self, uses: Ints) -> Linear:
-        """The same optimum on a network that has every pair of ``uses``; this one where it has them already."""
-        wide = self.wide | set(uses.tolist())
-        if self.reduction is None or wide == self.wide:
+        """The same optimum on a network that has more pairs of ``uses``; this one where it has them all."""
+        more = [j for j in uses.tolist() if self.wide.get(j, 0) < 2]
+        if self.reduction is None or not more:
             return self
+        wide = {**self.wide, **{j: self.wide.get(j, 0) + 1 for j in more}}
         return _in_whole(self.reduction, self.reduced, self.found, self.solver, self.limits, wide)
 
 
@@ -115,29 +122,33 @@ def linear_optima(
         if reduction is None or reduction.is_nothing:
             yield optimum
         else:
-            yield _in_whole(reduction, optimum.reduced, optimum.flows, solver, limits, frozenset())
+            yield _in_whole(reduction, optimum.reduced, optimum.flows, solver, limits, {})
     if not found:
         raise nothing
 
 
 def _in_whole(
-    reduction: Reduction, passes: Passes, found: Flows, solver: Solver, limits: Limits, wide: frozenset[int]
+    reduction: Reduction, passes: Passes, found: Flows, solver: Solver, limits: Limits, wide: Mapping[int, int]
 ) -> Linear:
-    """``found`` in terms of the whole problem, with every pair of the uses in ``wide``."""
+    """``found`` in terms of the whole problem, with more pairs of the uses in ``wide``."""
     reduced, whole = passes.network, reduction.whole
     source, use, amount = reduction.split(reduced, found.x)
-    nearest = _nearest(reduced, found)
+    leaves = whole.facts.uses.kind[use] != Kind.RESERVE
+    drawn: Floats = np.bincount(source[leaves], amount[leaves], len(whole.facts.sources)).astype(np.float64)
+    nearest = _nearest(reduction, reduced, found, drawn)
     used_by = np.searchsorted(use, np.arange(len(whole.facts.uses) + 1)).tolist()
+    turn = _turns(reduction.use_at).tolist()
     pinned = whole.pins.pairs
 
     def worth_having(j: int, open_to: Ints) -> Ints:
-        if j in wide or whole.facts.uses.kind[j] == Kind.RESERVE:
+        often = wide.get(j, 0)
+        if often > 1 or whole.facts.uses.kind[j] == Kind.RESERVE:
             return open_to
-        near = nearest[reduction.use_at[j]][reduction.source_at]
-        near[source[used_by[j] : used_by[j + 1]]] = True
-        near[[i for k, i in pinned if k == j]] = True
-        kept: Ints = open_to[near[open_to]]
-        return kept
+        width = NEAR * WIDER**often
+        begin = 0 if often else APART * turn[j]
+        near = [order[max(0, min(begin, len(order) - width)) :][:width] for order in nearest[reduction.use_at[j]]]
+        wanted = [source[used_by[j] : used_by[j + 1]], *near, [i for k, i in pinned if k == j]]
+        return np.intersect1d(open_to, np.concatenate(wanted)).astype(np.int64)
 
     edges = whole.edges(worth_having)
     network = _on_the_road(whole.network(edges), reduced)
@@ -171,19 +182,47 @@ def _on_the_road(network: Network, road: Network) -> Network:
     return replace(network, limits=blocks)
 
 
-def _nearest(network: Network, flows: Flows) -> list[Bools]:
-    """By use of the reduced ``network`` and source: it is among those nearest to being used there."""
-    edges, sources = network.edges, network.sources
-    drawn = np.bincount(edges.source, weights=np.where(network.into_reserve, 0.0, flows.x), minlength=len(sources))
-    spare = ((network.held - drawn)[edges.source] >= network.lot_value) & network.in_lots
-    per_cover = flows.reduced_cost / edges.factor
-    found = [np.zeros(len(sources), dtype=bool) for _ in network.uses.ids]
-    for among in (np.flatnonzero(network.in_lots), np.flatnonzero(spare)):
-        order = among[np.lexsort((among, per_cover[among], edges.use[among]))]
-        use, first, count = np.unique(edges.use[order], return_index=True, return_counts=True)
-        for j, start, end in zip(use.tolist(), first.tolist(), (first + np.minimum(count, NEAR)).tolist(), strict=True):
-            found[j][edges.source[order[start:end]]] = True
+def _turns(use_at: Ints) -> Ints:
+    """Per use: how many before it are merged with it."""
+    order = np.argsort(use_at, kind="stable")
+    _, first, count = np.unique(use_at[order], return_index=True, return_counts=True)
+    turn = np.empty(len(use_at), dtype=np.int64)
+    turn[order] = np.arange(len(use_at)) - np.repeat(first, count)
+    return turn
+
+
+def _nearest(reduction: Reduction, reduced: Network, flows: Flows, drawn: Floats) -> list[tuple[Ints, Ints]]:
+    """By use of ``reduced`` the sources of the whole problem nearest to being used there, and of those with some left
+    whose limits there have room. ``drawn`` [sources] is what flows out of each. No more than are ever asked for.
+    """
+    edges, sources, assets = reduced.edges, reduction.whole.facts.sources, reduction.whole.facts.assets
+    held, lot_value = (
+        sources.quantity * assets.unit_value[sources.asset],
+        (assets.lot * assets.unit_value)[sources.asset],
+    )
+    has_some_left = held - drawn >= lot_value
+    members = np.argsort(reduction.source_at, kind="stable")
+    first = np.searchsorted(reduction.source_at[members], np.arange(len(reduced.sources) + 1))
+    per_cover, is_free = flows.reduced_cost / edges.factor, ~_in_full_groups(reduced, flows.duals)
+    most = WIDER * NEAR + APART * int(np.bincount(reduction.use_at).max(initial=0))
+    found = []
+    for begin, end in pairwise(np.searchsorted(edges.use, np.arange(len(reduced.uses) + 1)).tolist()):
+        order = begin + np.argsort(per_cover[begin:end], kind="stable")
+        near, free = (
+            members[ranges(first[at], first[at + 1])]
+            for at in (edges.source[order], edges.source[order[is_free[order]]])
+        )
+        found.append((near[:most], free[has_some_left[free]][:most]))
     return found
+
+
+def _in_full_groups(network: Network, duals: Mapping[Label, float]) -> Bools:
+    """Edges in some group of some limit that would have to give for more to flow there."""
+    full = np.zeros(len(network.edges), dtype=bool)
+    for block in network.limits:
+        prices = [duals.get(("limit", *block.key, group), 0.0) for group in block.groups]
+        full[block.edge[np.array(prices)[block.group] < 0]] = True
+    return full
 
 
 def _short(network: Network, x: Floats, reduction: Reduction, found: Flows) -> Floats:
