@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,13 @@ Array = NDArray[Any]
 
 def exact(value: float) -> Fraction:
     """The decimal that ``repr(value)`` shows, as a fraction."""
-    return Fraction(repr(float(value)))
+    return _read(float(value))
+
+
+@lru_cache(maxsize=2**17)
+def _read(value: float) -> Fraction:
+    # A large book has few different prices, lots and costs, and asks for each many times.
+    return Fraction(repr(value))
 
 
 @dataclass(frozen=True)
@@ -30,11 +37,8 @@ class Arithmetic:
         """``values`` as they are, or as an object array of fractions. They must be finite."""
         if not self.is_exact:
             return np.asarray(values, dtype=np.float64)
-        # Fractions are slow to make, and lots, costs and quantities are mostly the same few.
-        different, at = np.unique(values, return_inverse=True)
-        made = np.empty(len(different), dtype=object)
-        made[:] = [exact(value) for value in different.tolist()]
-        result: Array = made[at]
+        result = np.empty(len(values), dtype=object)
+        result[:] = [exact(value) for value in values.tolist()]
         return result
 
     def number(self, value: Fraction | float) -> Any:

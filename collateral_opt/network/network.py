@@ -224,7 +224,14 @@ class Assets:
 
     def exact_unit_value(self, position: int) -> Fraction:
         """``price * price_factor * fx`` of one unit, in base currency."""
-        return exact(self.price[position]) * exact(self.price_factor[position]) * exact(self.rate[position])
+        if position not in self._exact:
+            known = self.price[position], self.price_factor[position], self.rate[position]
+            self._exact[position] = exact(known[0]) * exact(known[1]) * exact(known[2])
+        return self._exact[position]
+
+    @cached_property
+    def _exact(self) -> dict[int, Fraction]:
+        return {}
 
     def unit_values(self, positions: Ints, arithmetic: Arithmetic) -> Array:
         """Unit values of the assets at ``positions`` in either arithmetic."""

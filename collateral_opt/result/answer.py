@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 
@@ -127,11 +127,10 @@ class Answer:
     def parts(self) -> tuple[Line, ...]:
         """The lines in parts: what is at home and what has to be recalled from each place, with their own sources."""
         network = self.network
+        if not len(network.sources.recallable):
+            return self.lines
         return tuple(
-            replace(
-                self._line(int(network.edges.use[e]), int(network.edges.source[e]), [(e, value)]),
-                source=int(network.edges.source[e]),
-            )
+            self._line(int(network.edges.use[e]), int(network.edges.source[e]), [(e, value)])
             for e, value in self._moved
             if network.uses.kind[network.edges.use[e]] != Kind.HOME
         )
