@@ -15,10 +15,9 @@ from collateral_opt.book import Book
 from collateral_opt.network.costs import PairCosts
 from collateral_opt.network.exact import FLOAT, exact
 from collateral_opt.network.facts import Facts, gather
-from collateral_opt.network.limits import limit_blocks
+from collateral_opt.network.limits import could_be_full, limit_blocks
 from collateral_opt.network.network import (
     Barrier,
-    BlockKey,
     Bools,
     Edges,
     Floats,
@@ -42,10 +41,11 @@ def build_network(book: Book) -> Network:
 class Problem:
     """What decides of any source and use whether they form a pair, at which factor and cost, under which limits.
 
-    Networks are made of it: of all pairs, or of some.
+    Networks are made of it: of all pairs, or of some. ``whole`` is the problem that this one stands for, if any: what
+    there is, is asked of that.
     """
 
-    def __init__(self, facts: Facts, loose: Mapping[BlockKey, Ints] | None = None) -> None:
+    def __init__(self, facts: Facts, whole: Problem | None = None) -> None:
         costs = PairCosts(facts)
         self.keep_bps = [costs.keeping(line) for line in facts.posted]
         if facts.reoptimises:
@@ -57,8 +57,8 @@ class Problem:
         self._costs = costs
         self._open: dict[tuple[Hashable, ...], Ints] = {}
         self._met: dict[tuple[int, ...], Bools] = {}
-        self._loose = loose
-        self._most: dict[int, Floats] = {}
+        self._whole = whole
+        self._most: dict[tuple[str, str, int], Floats] = {}
 
     def open_to(self, use: int) -> Ints:
         """The sources from which ``use`` may be given something, in their order."""
@@ -107,7 +107,10 @@ class Problem:
             else:
                 matched = self.reach.match(j)
                 shared = np.array([codes.setdefault(f, len(codes)) for f in matched.factors] or [0], dtype=np.int64)
-                factor, bps = shared[matched.factor_code[sources.asset[at]]], self._costs.of_use(j)[at]
+                factor, bps = (
+                    shared[matched.factor_code[sources.asset[at]]],
+                    self._costs.of_use(j)[at] if len(at) else np.zeros(0),
+                )
             source.append(at)
             use.append(np.full(len(at), j))
             code.append(factor)
@@ -127,50 +130,33 @@ class Problem:
 
     def limits(self, edges: Edges) -> Sequence[LimitBlock]:
         """The limits upon ``edges``; their groups are those of all pairs."""
-        blocks = limit_blocks(self.facts, edges, self.assets_met)
-        return [replace(b, loose=np.isin(b.codes, self.loose[b.key])) if b.key in self.loose else b for b in blocks]
+        return [replace(b, loose=self._holds_everything(b)) for b in limit_blocks(self.facts, edges, self.assets_met)]
 
     @cached_property
-    def loose(self) -> Mapping[BlockKey, Ints]:
-        """By block the groups that could take all there is of them: nothing ever fills them."""
-        if self._loose is not None:
-            return self._loose
-        return {b.key: b.codes[self._holds_everything(b)] for b in self._blocks if b.kinds is not None}
+    def could_be_full(self) -> Mapping[LimitKinds, Bools]:
+        """Of every limit of schedules in force, the groups that could be full somewhere."""
+        return could_be_full(self.facts, self.no_edges, self.there_is)
 
-    @cached_property
-    def tight_groups(self) -> Sequence[tuple[LimitKinds, Bools]]:
-        """Every limit of schedules that some place has, and which of its groups can be full at one of them."""
-        found: dict[int, tuple[LimitKinds, Bools]] = {}
-        for block in self._blocks:
-            if block.kinds is not None:
-                known = (block.kinds, np.zeros(int(block.kinds.group.max(initial=-1)) + 1, dtype=bool))
-                _, tight = found.setdefault(id(block.kinds), known)
-                tight[np.setdiff1d(block.codes, self.loose[block.key])] = True
-        return list(found.values())
-
-    @cached_property
-    def _blocks(self) -> Sequence[LimitBlock]:
-        return limit_blocks(self.facts, self.no_edges, self.assets_met)
-
-    def _holds_everything(self, block: LimitBlock) -> Bools:
+    def _holds_everything(self, block: LimitBlock) -> Bools | None:
         """Groups of ``block`` whose cap is no less than all there is that counts against it."""
-        if block.cap.of == "posted" or block.kinds is None:
-            return np.zeros(len(block.groups), dtype=bool)
+        if block.kinds is None or block.cap.of == "posted":
+            return None
         groups = np.arange(len(block.groups))
-        caps = block.cap.values(block.measure, groups, self.facts.assets, FLOAT)
-        room = caps - np.array([float(p) for p in block.posted])
-        return np.asarray(~block.shut & (self._there_is(block.kinds)[block.codes] <= room * (1 - 1e-9)))
+        room = block.cap.values(block.measure, groups, self.facts.assets, FLOAT) - block.posted_values
+        return np.asarray(~block.shut & (self.there_is(block.kinds)[block.codes] <= room * (1 - 1e-9)))
 
-    def _there_is(self, kinds: LimitKinds) -> Floats:
-        """By group what all sources together could count for, at most."""
-        if id(kinds) not in self._most:
+    def there_is(self, kinds: LimitKinds) -> Floats:
+        """By group what all sources together could count for at most; none counts for more than its market value."""
+        if self._whole is not None:
+            return self._whole.there_is(kinds)
+        if kinds.name not in self._most:
             sources, assets = self.facts.sources, self.facts.assets
             counts = sources.quantity * (1.0 if kinds.measure == "quantity" else assets.unit_value[sources.asset])
             group = kinds.group[sources.asset]
             inside = group >= 0
-            most = np.bincount(group[inside], weights=counts[inside], minlength=int(kinds.group.max(initial=-1)) + 1)
-            self._most[id(kinds)] = most.astype(np.float64)
-        return self._most[id(kinds)]
+            most = np.bincount(group[inside], weights=counts[inside], minlength=kinds.groups)
+            self._most[kinds.name] = most.astype(np.float64)
+        return self._most[kinds.name]
 
     def network(self, edges: Edges | None = None) -> Network:
         """The network of ``edges``, or of all pairs."""

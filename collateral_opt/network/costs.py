@@ -23,7 +23,11 @@ class PairCosts:
         self._facts = facts
         book, sources = facts.book, facts.sources
         self._is_cash = facts.assets.is_cash[sources.asset]
-        self._currency = facts.asset_frame["currency"].to_numpy(dtype=object)[sources.asset]
+        currencies, code = np.unique(
+            facts.asset_frame["currency"].to_numpy(dtype=object).astype(str), return_inverse=True
+        )
+        self._code_of = {name: k for k, name in enumerate(currencies.tolist())}
+        self._currency = code[sources.asset]
         held = np.flatnonzero(sources.is_holding).tolist()
         self._of_holding = {sources.ids[i]: i for i in held}
         self._of_asset: dict[str, list[int]] = {}
@@ -86,7 +90,7 @@ class PairCosts:
     def _cash_return(self, agreement: int) -> Floats:
         earned = np.full(len(self._facts.sources), self._facts.agreements.cash_return_bps[agreement])
         for currency, bps in self._returns.get(self._facts.agreements.ids[agreement], []):
-            earned[self._currency == currency] = bps
+            earned[self._currency == self._code_of.get(currency, -1)] = bps
         return np.where(self._is_cash, earned, 0.0)
 
     def _earned(self, agreement_id: str, asset: int) -> float:

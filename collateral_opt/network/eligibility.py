@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
 
 from collateral_opt.book import Book
+from collateral_opt.network.network import LimitKinds
 from eligibility_rules import Context, LimitMatch, Match, match, match_limits
 
 
@@ -21,6 +23,7 @@ class Eligibility:
         self._assets = assets
         self._matches: dict[tuple[str, str, str | None], Match] = {}
         self._limits: dict[tuple[str, str], tuple[LimitMatch, ...]] = {}
+        self._kinds: dict[tuple[str, str, int], LimitKinds] = {}
 
     def _context(self, currency: str, margin_type: str | None) -> Context:
         settings = self._book.settings
@@ -46,6 +49,16 @@ class Eligibility:
             known = self._book.schedules[schedule]
             self._limits[key] = match_limits(known, self._assets, self._context(currency, None))
         return self._limits[key]
+
+    def kinds(self, schedule: str, currency: str, number: int) -> LimitKinds:
+        """How the limit of that number sorts the assets."""
+        name = (schedule, currency, number)
+        if name not in self._kinds:
+            limit = self.limits(schedule, currency)[number]
+            self._kinds[name] = LimitKinds(
+                name, np.where(limit.counts, limit.group, -1).astype(np.int64), limit.measure
+            )
+        return self._kinds[name]
 
     @cached_property
     def posted_margin_types(self) -> dict[str, str | None]:

@@ -12,12 +12,15 @@ from fractions import Fraction
 
 import numpy as np
 
-from collateral_opt.network.exact import EXACT, exact
+from collateral_opt.network.exact import EXACT, FLOAT, exact
 from collateral_opt.network.facts import Facts
 from collateral_opt.network.house import house_blocks
-from collateral_opt.network.network import Bools, Cap, Edges, Ints, Kind, LimitBlock, LimitKinds
+from collateral_opt.network.network import Bools, Cap, Edges, Floats, Ints, Kind, LimitBlock, LimitKinds
 from collateral_opt.network.posted import PostedLine, by_agreement
 from eligibility_rules import CapMatch, LimitMatch
+
+CLOSE = 2e-9
+"""A group that comes this close to its cap could be full."""
 
 
 @dataclass(frozen=True)
@@ -41,27 +44,57 @@ class Place:
     agreement: int = -1
 
 
-def limit_blocks(facts: Facts, edges: Edges, assets_met: Callable[[Ints], Bools]) -> tuple[LimitBlock, ...]:
+def limit_blocks(
+    facts: Facts, edges: Edges, assets_met: Callable[[Ints], Bools] | None = None
+) -> tuple[LimitBlock, ...]:
     """Every cap of every limit, place by place, and then those of the house.
 
-    Groups are those that ``edges`` may come to, which can be more than they touch: ``assets_met`` says, per asset,
-    whether anything of it may be given to one of some uses.
+    Groups are those that ``edges`` touch and, with ``assets_met``, which says of each asset whether anything of it may
+    be given to one of some uses, those that further pairs would.
     """
-    kinds: dict[int, LimitKinds] = {}
     blocks = [
         block
-        for place in (*_agreements(facts, edges), *_others(facts, edges))
-        for limit in facts.eligibility.limits(place.schedule, place.currency)
-        for block in _blocks(facts, edges, place, limit, assets_met(place.governed), _kinds(limit, kinds))
+        for place in places(facts, edges)
+        for number in range(len(facts.eligibility.limits(place.schedule, place.currency)))
+        for block in _blocks(facts, edges, place, number, assets_met)
     ]
     return (*blocks, *house_blocks(facts, edges))
 
 
-def _kinds(limit: LimitMatch, known: dict[int, LimitKinds]) -> LimitKinds:
-    """One for all places of a limit."""
-    if id(limit) not in known:
-        known[id(limit)] = LimitKinds(np.where(limit.counts, limit.group, -1).astype(np.int64), limit.measure)
-    return known[id(limit)]
+def places(facts: Facts, edges: Edges) -> Iterator[Place]:
+    """Every place that has limits: agreements, reserves, facilities."""
+    yield from _agreements(facts, edges)
+    yield from _others(facts, edges)
+
+
+def could_be_full(facts: Facts, edges: Edges, there_is: Callable[[LimitKinds], Floats]) -> dict[LimitKinds, Bools]:
+    """Of every limit of schedules that some place has, which of its groups could be full at one of them.
+
+    ``there_is`` says what all sources together count for, by group. What lies anywhere counts as if it could.
+    """
+    found: dict[LimitKinds, Bools] = {}
+    known: dict[tuple[tuple[str, str, int], int], Floats] = {}
+    for place in places(facts, edges):
+        for number, limit in enumerate(facts.eligibility.limits(place.schedule, place.currency)):
+            kinds = facts.eligibility.kinds(place.schedule, place.currency, number)
+            full = found.setdefault(kinds, np.zeros(kinds.groups, dtype=bool))
+            lying = [kinds.group[line.asset] for line in place.posted]
+            full[[group for group in lying if group >= 0]] = True
+            for which, cap in enumerate(limit.caps):
+                if cap.of == "posted":
+                    full[:] = True
+                    continue
+                if cap.of == "requirement" and cap.share is not None:
+                    full |= there_is(kinds) > cap.share * float(place.requirement) * (1 - CLOSE)
+                    continue
+                if (kinds.name, which) not in known:
+                    groups = np.unique(kinds.group[kinds.group >= 0])
+                    most = np.full(kinds.groups, np.inf)
+                    rule = _cap(facts, cap, limit, groups, place.requirement)
+                    most[groups] = rule.values(limit.measure, np.arange(len(groups)), facts.assets, FLOAT)
+                    known[kinds.name, which] = most
+                full |= there_is(kinds) > known[kinds.name, which] * (1 - CLOSE)
+    return found
 
 
 def _scope(edges: Edges, uses: Ints) -> Ints:
@@ -123,15 +156,18 @@ def _others(facts: Facts, edges: Edges) -> Iterator[Place]:
 
 
 def _blocks(
-    facts: Facts, edges: Edges, place: Place, limit: LimitMatch, met: Bools, kinds: LimitKinds
+    facts: Facts, edges: Edges, place: Place, number: int, assets_met: Callable[[Ints], Bools] | None
 ) -> Iterator[LimitBlock]:
-    """One block per cap, over the groups that a posted asset or one in ``met``, which may be given there, touches."""
+    """One block per cap of a limit, over the groups that a posted asset or one that may be given there touches."""
+    limit = facts.eligibility.limits(place.schedule, place.currency)[number]
+    kinds = facts.eligibility.kinds(place.schedule, place.currency, number)
     asset_of_edge = facts.sources.asset[edges.source[place.scope]]
     counted = limit.counts[asset_of_edge]
     group_of_edge = limit.group[asset_of_edge[counted]].astype(np.int64)
     assets = [line.asset for line in place.posted]
     lying_in = np.array([limit.group[a] if limit.counts[a] else -1 for a in assets], dtype=np.int64)
-    touched = np.unique(np.concatenate([limit.group[met & limit.counts], group_of_edge, lying_in[lying_in >= 0]]))
+    met = kinds.group[assets_met(place.governed)] if assets_met is not None else kinds.group[:0]
+    touched = np.unique(np.concatenate([met[met >= 0], group_of_edge, lying_in[lying_in >= 0]]))
     if not len(touched):
         return
     measured = [line.measured(limit.measure) for line in place.posted]
@@ -140,8 +176,8 @@ def _blocks(
     for group, value in zip(lying_in.tolist(), measured, strict=True):
         if group >= 0:
             lying[int(np.searchsorted(touched, group))] += value
-    for number, cap in enumerate(limit.caps):
-        alike = sum(1 for other in limit.caps[:number] if other.of == cap.of)
+    for which, cap in enumerate(limit.caps):
+        alike = sum(1 for other in limit.caps[:which] if other.of == cap.of)
         rule = _cap(facts, cap, limit, touched, place.requirement)
         yield LimitBlock(
             place=place.name,
@@ -189,6 +225,8 @@ def _cap(facts: Facts, cap: CapMatch, limit: LimitMatch, groups: Ints, requireme
 def _shut(facts: Facts, cap: Cap, measure: str, lying: list[Fraction], total: Fraction) -> Bools:
     """Groups that what is posted already puts over their cap."""
     shut = np.zeros(len(lying), dtype=bool)
+    if not total:
+        return shut
     for group, value in enumerate(lying):
         if value > 0:
             most = (

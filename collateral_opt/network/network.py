@@ -349,10 +349,19 @@ BlockKey = tuple[str, str, str]
 
 @dataclass(frozen=True, eq=False)
 class LimitKinds:
-    """How a limit of a schedule sorts assets: ``group`` [assets], -1 where it does not count them."""
+    """How a limit of a schedule sorts assets: ``group`` [assets], -1 where it does not count them.
 
+    ``name`` is the schedule, the currency that it is read in, and the limit's place in it.
+    """
+
+    name: tuple[str, str, int]
     group: Ints
     measure: str
+
+    @cached_property
+    def groups(self) -> int:
+        """How many groups there are."""
+        return int(self.group.max(initial=-1)) + 1
 
 
 @dataclass(frozen=True)
@@ -394,6 +403,13 @@ class LimitBlock:
     @property
     def key(self) -> BlockKey:
         return self.place, self.label, self.basis
+
+    @cached_property
+    def posted_values(self) -> Floats:
+        """``posted`` in floats."""
+        if not self.posted_total:
+            return np.zeros(len(self.groups))
+        return np.array([float(p) for p in self.posted], dtype=np.float64)
 
 
 @dataclass(frozen=True)

@@ -139,11 +139,11 @@ def reduce(problem: Problem) -> Reduction:
         return nothing
     use_at = _like_uses(problem)
     fewer = _with_uses(facts, use_at)
-    called = Problem(fewer, problem.loose)
+    called = Problem(fewer, problem)
     source_at = _like_sources(called)
     if len(fewer.uses) == len(facts.uses) and source_at.max(initial=-1) + 1 == len(facts.sources):
         return nothing
-    return Reduction(problem, Problem(_with_sources(fewer, source_at), problem.loose), source_at, use_at)
+    return Reduction(problem, Problem(_with_sources(fewer, source_at), problem), source_at, use_at)
 
 
 def _numbered(keys: Sequence[Hashable]) -> Ints:
@@ -245,12 +245,12 @@ def _asset_classes(problem: Problem) -> Ints:
             features["family", facts.terms.family[j], facts.uses.schedule[j]] = facts.wrong_way(j).astype(np.int64)
         if ("day", int(facts.terms.last_day[j])) not in features:
             features["day", int(facts.terms.last_day[j])] = reach.matures_before(j).astype(np.int64)
-    for number, (kinds, tight) in enumerate(problem.tight_groups):
-        stands = (kinds.group >= 0) & tight[np.maximum(kinds.group, 0)] if len(tight) else kinds.group >= 0
-        features["limit", number] = np.where(stands, kinds.group, -1)
+    for kinds, full in problem.could_be_full.items():
+        stands = np.append(full, False)[kinds.group]
+        features["limit", kinds.name] = np.where(stands, kinds.group, -1)
         if kinds.measure == "quantity" and stands.any():
             unit = np.unique(facts.assets.unit_value, return_inverse=True)[1]
-            features["unit", number] = np.where(stands, unit, -1)
+            features["unit", kinds.name] = np.where(stands, unit, -1)
     return _numbered_rows(np.stack(list(features.values()), axis=1))
 
 

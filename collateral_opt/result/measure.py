@@ -15,8 +15,8 @@ def measured(block: LimitBlock, view: View, flow: Floats) -> tuple[Floats, Float
     ``flow`` [edges] is market value in base currency, ``view`` all edges in floats.
     """
     counts: Floats = signed_weight(view, block.measure, block.edge, block.recalled)
-    posted = np.array([float(p) for p in block.posted])
-    used: Floats = posted + np.bincount(block.group, weights=flow[block.edge] * counts, minlength=len(block.groups))
+    added = np.bincount(block.group, weights=flow[block.edge] * counts, minlength=len(block.groups))
+    used: Floats = block.posted_values + added
     if block.cap.of == "posted":
         everywhere = signed_weight(view, block.measure, block.scope, view.network.leaves(block, block.scope))
         total = float(block.posted_total) + float((flow[block.scope] * everywhere).sum())
