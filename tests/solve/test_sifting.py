@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -147,6 +148,29 @@ def test_after_every_change_part_by_part_still_agrees(seed: int) -> None:
         assert_agrees(program, session.solve(), HighsSolver().load(program).solve(), "highs")
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_figures_may_be_written_over_after_they_were_handed_over(seed: int) -> None:
+    """Callers keep one array of bounds, and change it in place from pass to pass."""
+    program = desk(seed, 40, 5)
+    cost, lower, upper = program.cost.copy(), program.lower.copy(), program.upper.copy()
+    row_lower, row_upper = program.rows.lower.copy(), program.rows.upper.copy()
+    row_upper[-5:-1] = INF  # the limits do not bind yet, and are left out
+    session = ColumnGeneration(HighsSolver(), whole=0).load(program)
+    session.change_row_bounds(row_lower, row_upper)
+    session.solve()
+    for row in range(program.n_rows - 5, program.n_rows - 1):
+        row_upper[row] = program.rows.upper[row] / 4
+        session.change_row_bounds(row_lower, row_upper)
+        changed = replace(program, rows=replace(program.rows, upper=row_upper.copy()))
+        assert_agrees(changed, session.solve(), HighsSolver().load(changed).solve(), "highs")
+    session.change_costs(cost)
+    session.change_column_bounds(lower, upper)
+    before = session.solve()
+    for array in (cost, lower, upper, row_lower, row_upper):
+        array[:] = 7.0
+    assert session.solve().objective == before.objective
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("size", ["tiny", "small"])
 def test_programs_of_random_books_agree(size: str, seed: int, inner: Solver) -> None:
@@ -237,6 +261,31 @@ def test_where_its_own_bound_holds_a_column_back_the_source_has_no_price() -> No
     assert solution.reduced_cost[0] + solution.row_dual[0] == pytest.approx(-1)
 
 
+def test_a_limit_that_could_not_bind_does_once_there_is_more_of_the_source() -> None:
+    # Two columns of at most 0.6 each, that earn 1; a source of 1, and a limit of 1.1 on both. With a source of 2, 1.1.
+    program = Program(
+        column_labels=[("a",), ("b",)],
+        lower=np.zeros(2),
+        upper=np.full(2, 0.6),
+        cost=-np.ones(2),
+        rows=Rows(
+            labels=[("supply",), ("limit",)],
+            row=np.array([0, 0, 1, 1]),
+            column=np.array([0, 1, 0, 1]),
+            coefficient=np.ones(4),
+            lower=np.full(2, -INF),
+            upper=np.array([1.0, 1.1]),
+        ),
+        unit=np.ones(2),
+        source=np.zeros(2, dtype=np.int64),
+        use=np.arange(2),
+    )
+    session = ColumnGeneration(HighsSolver(), whole=0).load(program)
+    assert session.solve().objective == pytest.approx(-1)
+    session.change_row_bounds(np.full(2, -INF), np.array([2.0, 1.1]))
+    assert session.solve().objective == pytest.approx(-1.1)
+
+
 class Counting:
     """HiGHS that notes how many columns it is given."""
 
@@ -279,8 +328,8 @@ def test_every_round_is_told_and_the_bound_never_falls() -> None:
     assert [r.number for r in rounds] == list(range(1, len(rounds) + 1))
     assert len(rounds) > 1
     assert rounds[0].columns < program.n_columns
-    assert all(a.bound <= b.bound for a, b in zip(rounds, rounds[1:], strict=False))
-    assert all(a.columns + a.added == b.columns for a, b in zip(rounds, rounds[1:], strict=False))
+    assert all(a.bound <= b.bound for a, b in pairwise(rounds))
+    assert all(a.columns + a.added == b.columns for a, b in pairwise(rounds))
     assert all(r.bound <= r.objective + 1e-9 for r in rounds)
     assert rounds[-1].added == 0
     assert rounds[-1].objective == solution.objective
