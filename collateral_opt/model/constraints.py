@@ -56,6 +56,7 @@ def supply(view: View) -> Rows:
         coefficient=view.arithmetic.zeros(len(leaving)) + 1,
         lower=np.full(len(drawn), -np.inf),
         upper=view.available(drawn),
+        about=drawn,
     )
 
 
@@ -90,6 +91,7 @@ def stays_home(view: View) -> Rows:
         ),
         lower=np.full(len(counted), -np.inf),
         upper=view.available(view.source[counted]),
+        about=view.edge[counted],
     )
 
 
@@ -137,6 +139,7 @@ def concentration(view: View, block: LimitBlock) -> Rows:
         coefficient=counts[stands],
         lower=np.full(len(groups), -np.inf),
         upper=room,
+        about=groups,
     )
 
 
@@ -169,6 +172,7 @@ def share_of_posted(view: View, block: LimitBlock) -> Rows:
         coefficient=coefficient.ravel()[used],
         lower=np.full(len(groups), -np.inf),
         upper=room,
+        about=groups,
     )
 
 

@@ -41,7 +41,18 @@ def formulate(network: Network, edge: Ints | None = None) -> Program:
     uses, sources, switches = network.uses, network.sources, network.switches
     size = uses.size[: uses.asking]
     lower, upper = pinned_bounds(view)
+    constraints = [
+        cover(view),
+        promised(view, np.full(uses.ranks, np.inf)),
+        supply(view),
+        stays_home(view),
+        conversion(view),
+        release(view),
+        whole_row(view),
+        *limits(view),
+    ]
     first_switch, others = len(view.edge) + uses.asking, uses.asking + len(switches)
+    constraints += [switched(view, first_switch, most_on(view, upper)), budgets(view, first_switch)]
     return Program(
         column_labels=Labels(
             first_switch + len(switches),
@@ -55,22 +66,10 @@ def formulate(network: Network, edge: Ints | None = None) -> Program:
         upper=np.concatenate([upper, uses.lacking[: uses.asking], np.ones(len(switches))]),
         cost=cost_aim(view),
         unit=np.concatenate([typical(view), np.where(size > 0, size, 1.0), np.ones(len(switches))]),
-        rows=stack(
-            [
-                cover(view),
-                promised(view, np.full(uses.ranks, np.inf)),
-                supply(view),
-                stays_home(view),
-                conversion(view),
-                release(view),
-                whole_row(view),
-                *limits(view),
-                switched(view, first_switch, most_on(view, upper)),
-                budgets(view, first_switch),
-            ]
-        ),
+        rows=stack(constraints),
         source=np.pad(view.source, (0, others), constant_values=-1),
         use=np.concatenate([view.use, np.arange(uses.asking), np.full(len(switches), -1)]),
+        sections=tuple(len(rows) for rows in constraints),
     )
 
 

@@ -60,6 +60,8 @@ class Rows:
     coefficient: NDArray[np.generic]
     lower: NDArray[np.generic]
     upper: NDArray[np.generic]
+    about: Ints = field(default_factory=lambda: _NOTHING)
+    """By position what each row is about, where that is a source, an edge or a group."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -75,6 +77,7 @@ def stack(blocks: Sequence[Rows]) -> Rows:
         coefficient=np.concatenate([block.coefficient for block in blocks]),
         lower=np.concatenate([block.lower for block in blocks]),
         upper=np.concatenate([block.upper for block in blocks]),
+        about=np.concatenate([block.about if len(block.about) else np.full(len(block), -1) for block in blocks]),
     )
 
 
@@ -98,6 +101,8 @@ class Program:
     opens: tuple[Ints, Ints] = (_NOTHING, _NOTHING)
     source: Ints = field(default_factory=lambda: _NOTHING)
     use: Ints = field(default_factory=lambda: _NOTHING)
+    sections: tuple[int, ...] = ()
+    """How many rows each constraint has, in their order."""
 
     @property
     def n_columns(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
@@ -29,7 +29,7 @@ from collateral_opt.network.network import (
 )
 from collateral_opt.network.pins import Pins
 from collateral_opt.network.releases import leave_by, releases
-from collateral_opt.network.switches import switches
+from collateral_opt.network.switches import counts_lines, switches
 from eligibility_rules import Match, Refusal
 
 
@@ -128,9 +128,22 @@ class Problem:
         """Not one of the pairs."""
         return self.edges(lambda _, at: at[:0])
 
-    def limits(self, edges: Edges) -> Sequence[LimitBlock]:
-        """The limits upon ``edges``; their groups are those of all pairs."""
-        return [replace(b, loose=self._holds_everything(b)) for b in limit_blocks(self.facts, edges, self.assets_met)]
+    def limits(self, edges: Edges, *, all_groups: bool = True) -> Sequence[LimitBlock]:
+        """The limits upon ``edges``; their groups are those of all pairs, or else those that ``edges`` touch."""
+        blocks = limit_blocks(self.facts, edges, self.assets_met if all_groups else None)
+        return [replace(b, loose=self._holds_everything(b)) for b in blocks]
+
+    @cached_property
+    def counts_lines(self) -> bool:
+        """Whether a line can cost something for being there, or lines are counted."""
+        return counts_lines(self.facts)
+
+    def rows(self) -> Iterator[tuple[int, Ints, Floats, Floats]]:
+        """Use by use the sources open to it, their collateral factors there, and what a year costs in basis points."""
+        for j in range(len(self.facts.uses)):
+            matched, at = self.reach.match(j), self.open_to(j)
+            factors = np.array([float(f) for f in matched.factors] or [0.0])
+            yield j, at, factors[matched.factor_code[self.facts.sources.asset[at]]], self._costs.of_use(j)[at]
 
     @cached_property
     def could_be_full(self) -> Mapping[LimitKinds, Bools]:
@@ -158,8 +171,8 @@ class Problem:
             self._most[kinds.name] = most.astype(np.float64)
         return self._most[kinds.name]
 
-    def network(self, edges: Edges | None = None) -> Network:
-        """The network of ``edges``, or of all pairs."""
+    def network(self, edges: Edges | None = None, *, all_groups: bool = True) -> Network:
+        """The network of ``edges``, or of all pairs; see :meth:`limits`."""
         facts, edges = self.facts, self.edges() if edges is None else edges
         asked, pinned = self.pins.on(edges)
         stays = [line.market_value * exact(bps) for line, bps in zip(facts.posted, self.keep_bps, strict=True)]
@@ -172,7 +185,7 @@ class Problem:
             uses=facts.uses,
             edges=edges,
             call_pairs=self.call_pairs,
-            limits=self.limits(edges),
+            limits=self.limits(edges, all_groups=all_groups),
             reach=self.reach,
             horizon_years=horizon_years,
             releases=releases(facts, edges),

@@ -11,6 +11,9 @@ from collateral_opt.network.facts import Facts
 from collateral_opt.network.network import Floats, Kind
 from collateral_opt.network.posted import PostedLine
 
+MOST_KNOWN = 500
+"""Agreements whose costs are remembered: a figure for each source takes room."""
+
 
 class PairCosts:
     """The source's own cost, or the pair's where ``costs`` has a row for it, less what cash earns there.
@@ -55,6 +58,8 @@ class PairCosts:
             return self._with_recalls(self._own("facility_id", uses.ids[use]))
         agreement = int(uses.agreement[use])
         if agreement not in self._known:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
             own = self._own("agreement_id", self._facts.agreements.ids[agreement])
             self._known[agreement] = self._with_recalls(own) - self._cash_return(agreement)
         return self._known[agreement]

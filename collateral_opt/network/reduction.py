@@ -20,7 +20,6 @@ import numpy as np
 from collateral_opt.network.build import Problem
 from collateral_opt.network.facts import Facts
 from collateral_opt.network.network import Floats, Ints, Kind, Network, Uses
-from collateral_opt.network.switches import counts_lines
 
 NOISE = 1e-6
 """Pieces smaller than this share of both that they are cut from, and within rounding of their ends, are none."""
@@ -135,7 +134,7 @@ def reduce(problem: Problem) -> Reduction:
     """The smallest problem of the same optimum that merging gives; ``problem`` itself where nothing may merge."""
     facts = problem.facts
     nothing = Reduction(problem, problem, np.arange(len(facts.sources)), np.arange(len(facts.uses)))
-    if facts.reoptimises or counts_lines(facts):
+    if facts.reoptimises or problem.counts_lines:
         return nothing
     use_at = _like_uses(problem)
     fewer = _with_uses(facts, use_at)

@@ -88,7 +88,7 @@ class Ledger:
         return replace(rows, upper=upper)
 
     def _add(self, rows: Rows) -> None:
-        """Take over ``sum a_k lots_k <= upper`` as integers; what of ``upper`` is less than one of them is of no use."""
+        """Take over ``sum a_k lots_k <= upper`` as integers; the rest of ``upper`` below one is of no use."""
         entries: list[list[tuple[int, Fraction]]] = [[] for _ in rows.labels]
         triplets = zip(rows.row.tolist(), rows.column.tolist(), rows.coefficient.tolist(), strict=True)
         for row, column, coefficient in triplets:

@@ -23,9 +23,12 @@ from collateral_opt.network.network import Bools, Ints, Kind, Network, View
 from collateral_opt.network.reduction import Reduction, reduce
 from collateral_opt.solve.passes import Flows, Passes, cost_bound, solve_flows
 from collateral_opt.solve.seam import Limits, Solver
+from collateral_opt.solve.wide import Wide, prices_of
 
 SMALL = 2_000
 """Pairs up to which a problem is small enough to be solved, and made executable, as it is."""
+MANY = 1_500_000
+"""Pairs up to which the program of a reduced problem is written down whole."""
 NEAR = 25
 """Pairs of least reduced cost that each use of a larger one keeps beside those it uses; of sources with some left, as
 many again."""
@@ -54,15 +57,15 @@ class Linear:
     """By use how often more pairs of it were wanted."""
 
     @classmethod
-    def of(cls, network: Network, solver: Solver, limits: Limits) -> Linear:
-        """The linear optimum of a network that has all its pairs.
+    def of(cls, network: Network, solver: Solver, limits: Limits, wide: Wide | None = None) -> Linear:
+        """The linear optimum of a network that has all its pairs, or some of those of ``wide``.
 
         Raises:
             InfeasibleError: there is none.
             SolverError: the solver gave up.
         """
-        passes, flows = solve_flows(network, solver, limits)
-        return cls(network, flows, passes, flows, solver, limits)
+        passes, flows = solve_flows(network, solver, limits, wide)
+        return cls(passes.network, flows, passes, flows, solver, limits)
 
     @cached_property
     def passes(self) -> Passes:
@@ -101,20 +104,30 @@ class Linear:
 
 
 def linear_optima(
-    problem: Problem, solver: Solver, limits: Limits, *, merge: bool = True, small: int = SMALL
+    problem: Problem,
+    solver: Solver,
+    limits: Limits,
+    *,
+    merge: bool = True,
+    small: int = SMALL,
+    many: int = MANY,
 ) -> Iterator[Linear]:
-    """The linear optimum on each road of ``problem`` that has one; more than ``small`` pairs are merged first.
+    """The linear optimum on each road of ``problem`` that has one.
+
+    Where there are more than ``small`` pairs, like ones are merged; of more than ``many`` that are left, only those
+    that matter are built.
 
     Raises:
         InfeasibleError: there is none on any road.
         SolverError: the solver gave up.
     """
     reduction = reduce(problem) if merge and problem.pairs > small else None
-    network = (problem if reduction is None else reduction.reduced).network()
+    standing = problem if reduction is None else reduction.reduced
+    wide = Wide(standing) if merge and standing.pairs > many and Wide.can_price(standing) else None
     nothing, found = InfeasibleError("there is no road"), 0
-    for road in network.roads():
+    for road in standing.network().roads() if wide is None else (_first(wide, solver, limits),):
         try:
-            optimum = Linear.of(road, solver, limits)
+            optimum = Linear.of(road, solver, limits, wide)
         except InfeasibleError as error:
             nothing = error
             continue
@@ -125,6 +138,16 @@ def linear_optima(
             yield _in_whole(reduction, optimum.reduced, optimum.flows, solver, limits, {})
     if not found:
         raise nothing
+
+
+def _first(wide: Wide, solver: Solver, limits: Limits) -> Network:
+    """The pairs to begin with, by the prices of a sample."""
+    sample = wide.sample()
+    program = formulate(sample)
+    passes = Passes(sample, program, View(sample, np.arange(len(sample.edges)), FLOAT), solver, limits)
+    duals = passes.cover_everything().row_dual * passes.scaling.objective / passes.scaling.row
+    prices = prices_of(sample, program, duals)
+    return wide.first(replace(prices, supply=np.zeros_like(prices.supply)))
 
 
 def _in_whole(
@@ -151,7 +174,7 @@ def _in_whole(
         return np.intersect1d(open_to, np.concatenate(wanted)).astype(np.int64)
 
     edges = whole.edges(worth_having)
-    network = _on_the_road(whole.network(edges), reduced)
+    network = _on_the_road(whole.network(edges, all_groups=whole.pairs <= MANY), reduced)
     sources = len(whole.facts.sources)
     x = np.zeros(len(edges))
     x[np.searchsorted(edges.use * sources + edges.source, use * sources + source)] = amount
@@ -257,4 +280,7 @@ def _at_reduced(reduction: Reduction, reduced: Network, network: Network, figure
     sources = len(reduced.sources)
     there = reduced.edges.use * sources + reduced.edges.source
     edges = network.edges
-    return figures[np.searchsorted(there, reduction.use_at[edges.use] * sources + reduction.source_at[edges.source])]
+    wanted = reduction.use_at[edges.use] * sources + reduction.source_at[edges.source]
+    at = np.minimum(np.searchsorted(there, wanted), len(there) - 1)
+    # A pair that was never built is no nearer than its cost says.
+    return np.where(there[at] == wanted, figures[at], np.maximum(edges.cost_bps, 0.0))

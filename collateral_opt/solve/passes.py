@@ -7,10 +7,11 @@ better can exist and the passes by priority are skipped.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from collateral_opt.model.program import Floats, Label, Program, dual_bound, sca
 from collateral_opt.network.exact import FLOAT
 from collateral_opt.network.network import Network, View
 from collateral_opt.solve.seam import Limits, Session, Solution, Solver, Status
+from collateral_opt.solve.wide import Missing, Wide, prices_of
 
 COVERED = 1e-9
 """A call is covered by the linear program when less than this share of it is missing."""
@@ -54,21 +56,72 @@ class Flows:
 class Passes:
     """A formulated network loaded into a solver, and what has been promised so far."""
 
-    def __init__(self, network: Network, program: Program, view: View, solver: Solver, limits: Limits) -> None:
+    def __init__(
+        self,
+        network: Network,
+        program: Program,
+        view: View,
+        solver: Solver,
+        limits: Limits,
+        wide: Wide | None = None,
+    ) -> None:
+        self.limits = limits
+        self._solver = solver
+        self._wide = wide
+        self._capped: Floats | None = None
+        self._exceeds = False
+        self.reached = np.zeros(network.uses.ranks)
+        self._promised = np.full(network.uses.ranks, np.inf)
+        self._load(network, program, view)
+
+    def _load(self, network: Network, program: Program, view: View) -> None:
         self.network = network
         self.program = program
         self.view = view
-        self.limits = limits
         self.scaled, self.scaling = scale(program)
-        self.session: Session = solver.load(self.scaled)
+        self.session: Session = self._solver.load(self.scaled)
         self._lower, self._upper = self.scaled.lower.copy(), self.scaled.upper.copy()
         self._row_lower = np.asarray(self.scaled.rows.lower, dtype=np.float64).copy()
         self._row_upper = np.asarray(self.scaled.rows.upper, dtype=np.float64).copy()
         self._cost = self.scaled.cost
-        self.reached = np.zeros(network.uses.ranks)
-        self._proof = np.zeros(program.n_rows)
+        self._proof, self._gain = np.zeros(program.n_rows), 0.0
         self._edges = len(view.edge)
         self._shorts = slice(self._edges, self._edges + network.uses.asking)
+
+    def _grow(self, missing: Missing) -> None:
+        """Go on with a program that has what this one lacks, and all that has been promised so far."""
+        assert self._wide is not None
+        network = self._wide.joined(self.network, missing)
+        self._load(network, formulate(network), View(network, np.arange(len(network.edges)), FLOAT))
+        self._promise()
+        if self._capped is not None:
+            self.cap_shortfalls(self._capped)
+        if self._exceeds:
+            self.allow_excess()
+
+    def _minimise(self, aim: str, cost: Callable[[], Floats], unit: Callable[[], float], *, costs: bool) -> Solution:
+        """Minimise ``cost`` [columns, scaled], whose figures are those of the program over ``unit``.
+
+        Where there are more pairs than the program has, those that it lacks join until it lacks none; ``costs`` says
+        whether pairs cost anything in this aim.
+        """
+        self.session.change_costs(cost())
+        solution = self._run(aim)
+        while self._wide is not None and self.program.integer is None:
+            duals = solution.row_dual * unit() / self.scaling.row
+            missing = self._wide.missing(self.network, prices_of(self.network, self.program, duals), costs=costs)
+            self._gain = missing.gain
+            if not len(missing.use) or self.limits.are_over:
+                break
+            before = self.__dict__.copy()
+            try:
+                self._grow(missing)
+                self.session.change_costs(cost())
+                solution = self._run(aim)
+            except StoppedError:
+                self.__dict__.update(before)
+                break
+        return solution
 
     def _aim(self, natural: Floats) -> Floats:
         """An aim over edges and shortfalls in the scaled program's figures; other columns do not matter to it."""
@@ -82,7 +135,7 @@ class Passes:
             raise StoppedError(f"the pass for {aim} was stopped before it had an answer")
         if solution.status not in (Status.OPTIMAL, Status.FEASIBLE):
             raise SolverError(f"the pass for {aim} ended {solution.status.value}: {solution.message}")
-        self._proof = solution.row_dual
+        self._proof, self._gain = solution.row_dual, 0.0
         return solution
 
     def start_from(self, x: Floats, short: Floats) -> None:
@@ -96,51 +149,62 @@ class Passes:
 
     def cover_everything(self) -> Solution:
         """Cost with a penalty on each call's share left uncovered."""
-        penalty = self._cost.copy()
-        penalty[self._shorts] = PENALTY
-        self.session.change_costs(penalty)
-        return self._run("cover")
+
+        def penalised() -> Floats:
+            cost = self._cost.copy()
+            cost[self._shorts] = PENALTY
+            return cost
+
+        return self._minimise("cover", penalised, lambda: self.scaling.objective, costs=True)
 
     def least_shortfalls(self) -> Solution:
         """Minimise the shortfall of each priority in turn, and promise what was reached to the passes after it.
 
         Returns the last one's answer.
         """
-        first_row, solution = self.network.uses.asking, None
+        solution = None
         for rank in range(self.network.uses.ranks):
-            aim = self._aim(shortfall_aim(self.view, rank))
-            size = float(np.max(aim, initial=0.0)) or 1.0
-            self.session.change_costs(aim / size)
+            size = float(np.max(self._short_of(rank), initial=0.0)) or 1.0
+            name = f"shortfall of priority rank {rank + 1}"
             try:
-                solution = self._run(f"shortfall of priority rank {rank + 1}")
+                aim = partial(self._short_of, rank, size)
+                solution = self._minimise(name, aim, lambda size=size: size, costs=False)  # type: ignore[misc]
             except StoppedError:
                 if solution is None:
                     raise
                 return solution
-            self.reached[rank] = float(aim @ np.maximum(solution.x, 0.0))
+            self.reached[rank] = float(self._short_of(rank) @ np.maximum(solution.x, 0.0))
             room = COVERED if self.program.integer is None else ROOM
-            self._row_upper[first_row + rank] = self.reached[rank] / self.scaling.row[first_row + rank] + room
-            self.session.change_row_bounds(self._row_lower, self._row_upper)
+            self._promised[rank] = self.reached[rank] + room * self.scaling.row[self.network.uses.asking + rank]
+            self._promise()
             if self.program.integer is not None:
                 self.session.start_from(solution.x)
         assert solution is not None
         return solution
 
+    def _short_of(self, rank: int, size: float = 1.0) -> Floats:
+        """The aim for one priority, in parts of ``size``."""
+        return self._aim(shortfall_aim(self.view, rank)) / size
+
+    def _promise(self) -> None:
+        first, ranks = self.network.uses.asking, self.network.uses.ranks
+        self._row_upper[first : first + ranks] = self._promised / self.scaling.row[first : first + ranks]
+        self.session.change_row_bounds(self._row_lower, self._row_upper)
+
     def cap_shortfalls(self, short: Floats) -> None:
         """Let no call or reserve be shorter than ``short`` [calls, then reserves; base currency]."""
+        self._capped = short
         self._upper[self._shorts] = short / self.scaling.column[self._shorts]
         self.session.change_column_bounds(self._lower, self._upper)
 
     def release_promises(self) -> None:
         """Forget what the shortfall passes reached: caps on single calls take their place."""
-        first_row = self.network.uses.asking
-        self._row_upper[first_row : first_row + self.network.uses.ranks] = np.inf
-        self.session.change_row_bounds(self._row_lower, self._row_upper)
+        self._promised[:] = np.inf
+        self._promise()
 
     def least_cost(self) -> Solution:
         """The cost pass, within what has been promised."""
-        self.session.change_costs(self._cost)
-        return self._run("cost")
+        return self._minimise("cost", lambda: self._cost, lambda: self.scaling.objective, costs=True)
 
     def allow(self, budget: str, most: float) -> None:
         """Let at most so many lines of a budget be there, in the passes after this."""
@@ -157,7 +221,7 @@ class Passes:
 
     def allow_excess(self) -> None:
         """Let each call and requirement be exceeded by as much as its largest smallest line."""
-        demands = slice(0, self.network.uses.demands)
+        demands, self._exceeds = slice(0, self.network.uses.demands), True
         self._row_upper[demands] += self.network.overshoot[demands] / self.scaling.row[demands]
         self.session.change_row_bounds(self._row_lower, self._row_upper)
 
@@ -280,7 +344,7 @@ class Passes:
         rows = replace(self.scaled.rows, lower=self._row_lower, upper=self._row_upper)
         promised = replace(self.scaled, lower=self._lower, upper=self._upper, cost=self._cost, rows=rows)
         proven = dual_bound(promised, row_dual) * self.scaling.objective
-        return proven + float(self.network.standing_cost)
+        return proven + self._gain + float(self.network.standing_cost)
 
     def break_ties(self, solution: Solution) -> Solution:
         """Among all answers of this cost, the one that comes first by identifiers."""
@@ -316,15 +380,18 @@ class Passes:
         )
 
 
-def solve_flows(network: Network, solver: Solver, limits: Limits = Limits()) -> tuple[Passes, Flows]:
-    """The least-shortfall, least-cost flows of ``network`` and the session that found them.
+def solve_flows(
+    network: Network, solver: Solver, limits: Limits = Limits(), wide: Wide | None = None
+) -> tuple[Passes, Flows]:
+    """The least-shortfall, least-cost flows of ``network`` and the session that found them; with ``wide``, whose pairs
+    ``network`` has some of, those of all pairs, on a network that has what it takes.
 
     Raises:
         SolverError: a pass ended without an answer.
     """
     program = formulate(network)
     view = View(network, np.arange(len(network.edges)), FLOAT)
-    passes = Passes(network, program, view, solver, limits)
+    passes = Passes(network, program, view, solver, limits, wide)
     priced = passes.in_order()
     return passes, passes.flows(passes.break_ties(priced), priced)
 
