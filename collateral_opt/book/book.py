@@ -277,16 +277,16 @@ def _canonical_rows(frame: pd.DataFrame) -> list[str]:
     columns = []
     for name in sorted(frame.columns):
         cells: list[str] = []
-        series = frame[name]
+        series, head = frame[name], f"{name!r}:"
         if pd.api.types.is_datetime64_any_dtype(series.dtype):
             known = series.notna().to_numpy()
             stamps = series.to_numpy(dtype="datetime64[ns]").astype(np.int64).tolist()
-            cells = [f"{name!r}:{v}" if there else "" for v, there in zip(stamps, known, strict=True)]
+            cells = [f"{head}{v}" if there else "" for v, there in zip(stamps, known, strict=True)]
         else:
             # v == v is False for NaN alone; a float's repr is its shortest decimal.
-            cells = [f"{name!r}:{v!r}" if v is not None and v == v else "" for v in series.tolist()]
+            cells = [f"{head}{v!r}" if v is not None and v == v else "" for v in series.tolist()]
         columns.append(cells)
-    return sorted(";".join(cell for cell in row if cell) for row in zip(*columns, strict=True))
+    return sorted(";".join(filter(None, row)) for row in zip(*columns, strict=True))
 
 
 def _with_defaults(table: Table, settings: Settings | None) -> Table:

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from eligibility_rules import Context, Schedule, ScheduleError, match, match_limits, rating_step
+from eligibility_rules import Context, Facts, Schedule, ScheduleError, match, match_limits, rating_step
 from eligibility_rules.columns import KNOWN_COLUMNS, RATING_COLUMNS, is_known
 
 from ..errors import Finding
@@ -577,6 +577,7 @@ def eligibility_findings(book: Book) -> list[Finding]:
     received = book.received["asset_id"][reusable(book.received)]
     play = {*book.holdings["asset_id"], *received, *book.posted["asset_id"], *book.facilities["gives"]} - {None}
     assets = book.assets[book.assets["asset_id"].isin(list(play))].reset_index(drop=True)
+    facts = Facts(assets)
     found: list[Finding] = []
     for name, margin_types in contexts(book).items():
         schedule = book.schedules[name]
@@ -591,8 +592,8 @@ def eligibility_findings(book: Book) -> list[Finding]:
                 owner_parent=book.settings.owner_parent,
             )
             try:
-                matched = match(schedule, assets, context)
-                limits = match_limits(schedule, assets, context)
+                matched = match(schedule, facts, context)
+                limits = match_limits(schedule, facts, context)
             except ScheduleError as error:
                 found += [f for f in problems(name, error) if f not in found]
                 break

@@ -152,12 +152,12 @@ class Movements:
         return by
 
     def holding_move_costs(self) -> Floats:
-        """float64[holdings]: what one movement out of each holding costs."""
-        return self._costs(self._book.holdings["location"])
+        """float64[holdings], read-only: what one movement out of each holding costs."""
+        return self._holding_costs
 
     def holding_move_cost(self, i: int) -> float:
         """What one movement out of holding ``i`` costs."""
-        return self._move_costs.get(self._book.holdings["location"].iloc[i], 0.0)
+        return float(self._holding_costs[i])
 
     def agreement_move_cost(self, i: int) -> float:
         """What one recall from agreement ``i`` costs."""
@@ -176,8 +176,12 @@ class Movements:
         starts.setflags(write=False)
         return starts
 
-    def _costs(self, locations: pd.Series) -> Floats:
-        return np.array([self._move_costs.get(location, 0.0) for location in locations], dtype=np.float64)
+    @cached_property
+    def _holding_costs(self) -> Floats:
+        locations = self._book.holdings["location"].tolist()
+        costs = np.array([self._move_costs.get(location, 0.0) for location in locations], dtype=np.float64)
+        costs.setflags(write=False)
+        return costs
 
 
 def _timestamp(moment: int) -> pd.Timestamp:

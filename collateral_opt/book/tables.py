@@ -329,6 +329,14 @@ def _adapter(model: type[Row]) -> TypeAdapter[list[Row]]:
     return TypeAdapter(list[model])  # type: ignore[valid-type]
 
 
+@cache
+def _column_adapter(model: type[Row], column: str) -> TypeAdapter[list[Any]]:
+    """What the model says of one of its columns, of the cells alone."""
+    info = model.model_fields[column]
+    cell: Any = Annotated.__class_getitem__((info.annotation, *info.metadata))  # type: ignore[attr-defined]
+    return TypeAdapter(list[cell], config=ConfigDict(strict=True))
+
+
 def kind(info: FieldInfo) -> Kind:
     """The kind a field's annotation carries."""
     return next(m for m in info.metadata if isinstance(m, Kind))
@@ -399,7 +407,7 @@ def normalise(name: str, source: pd.DataFrame) -> tuple[Table, list[Finding]]:
         if guess and difflib.SequenceMatcher(None, column.casefold(), guess).ratio() >= 0.85:
             found.append(finding("W122", name, column=column, hint=f"Did you mean {guess}? "))
 
-    _judge(name, columns, written, missing, len(source), rows, unread, found)
+    _judge(name, columns, written, missing, rows, unread, found)
     read: dict[str, pd.Series] = {}
     for column, info in model.model_fields.items():
         default = None if info.is_required() else info.default
@@ -483,22 +491,21 @@ def _judge(
     columns: Mapping[str, list[object]],
     written: Mapping[str, list[object]],
     missing: Sequence[str],
-    count: int,
     rows: Sequence[int],
     unread: dict[str, set[int]],
     found: list[Finding],
 ) -> None:
     """Holds every row against its model; a refused cell is reported and marked unread.
 
-    The models are strict: what they accept is what went in, so nothing has to be taken out of them again.
+    The models are strict: what they accept is what went in, so nothing has to be taken out of them again. Columns are
+    looked at first, each as a whole: rows are made only where something will be refused.
     """
     model = ROW_MODELS[name]
+    if all(_is_accepted(model, column, columns[column]) for column in columns):
+        return
     labels = [column for column in columns if not _is_free_text(model.model_fields[column])]
-    if labels:
-        rows_as_seen = zip(*(columns[column] for column in labels), strict=True)
-        records = [{c: v for c, v in zip(labels, row, strict=True) if v is not None} for row in rows_as_seen]
-    else:
-        records = [{} for _ in range(count)]
+    rows_as_seen = zip(*(columns[column] for column in labels), strict=True)
+    records = [{c: v for c, v in zip(labels, row, strict=True) if v is not None} for row in rows_as_seen]
     try:
         _adapter(model).validate_python(records)
     except ValidationError as error:
@@ -509,6 +516,21 @@ def _judge(
             cell = written[column][i] if column in written else None
             found.append(refusal(name, rows[i], column, model.model_fields[column], detail, cell))
             unread.setdefault(column, set()).add(i)
+
+
+def _is_accepted(model: type[Row], column: str, values: Sequence[object]) -> bool:
+    """Whether the model refuses none of the column's cells."""
+    info = model.model_fields[column]
+    if _is_free_text(info):
+        return True
+    is_text = kind(info) is Kind.TEXT
+    # A number or a time is rarely the same twice, text often; and only text can surely be put into a dictionary.
+    known = dict.fromkeys(values) if is_text and set(map(type, values)) <= {str, type(None)} else values
+    try:
+        _column_adapter(model, column).validate_python([value for value in known if value is not None])
+    except ValidationError:
+        return False
+    return not info.is_required() or None not in known
 
 
 def _is_free_text(info: FieldInfo) -> bool:

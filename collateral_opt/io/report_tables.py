@@ -260,8 +260,10 @@ def _steps(result: Result) -> Table | None:
     # columns that no step fills are left out
     names = [name for name in _STEP_NAMES if steps[name].notna().any()]
     marked = bool(steps[["together", "bridge"]].notna().to_numpy().any())
-    shown = steps.head(_MOST_ROWS).groupby("step", sort=False)
-    groups = [_round(number, rows, names, marked) for number, rows in shown]
+    rounds: dict[float, list[Record]] = defaultdict(list)
+    for record in _records(steps, _MOST_ROWS):
+        rounds[record["step"]].append(record)
+    groups = [_round(number, records, names, marked) for number, records in rounds.items()]
     joint = int(steps.loc[steps["together"].notna(), "step"].nunique())
     bridged = int(steps.loc[steps["bridge"].notna(), "step"].nunique())
     notes = ["Each step needs only what is there after those before it."]
@@ -271,8 +273,7 @@ def _steps(result: Result) -> Table | None:
     return Table("Steps in order", " ".join([*notes, _cut(len(steps), "steps")]).strip(), heads, groups)
 
 
-def _round(number: Any, steps: pd.DataFrame, names: Sequence[str], marked: bool) -> Group:
-    records = _records(steps, len(steps))
+def _round(number: float, records: Sequence[Record], names: Sequence[str], marked: bool) -> Group:
     rows = [
         [
             _text(str(r["action"]).replace("_", " ")),

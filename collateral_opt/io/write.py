@@ -98,7 +98,9 @@ def decimal_text(x: float) -> str:
     """
     if not math.isfinite(x):
         return ""
-    text = format(Decimal(repr(x)), "f")
+    text = repr(x)
+    if "e" in text:
+        text = format(Decimal(text), "f")
     return _unsigned_zero(text.rstrip("0").rstrip(".") if "." in text else text)
 
 
@@ -263,12 +265,10 @@ def _cells(column: pd.Series[Any], number: Format) -> list[str]:
         return ["true" if v else "false" for v in values]
     if pd.api.types.is_numeric_dtype(column.dtype):
         return [number(v) for v in values]
-    return [_cell(v, number) for v in values]
+    return [v if isinstance(v, str) else _cell(v, number) for v in values]
 
 
 def _cell(value: object, number: Format) -> str:
-    if isinstance(value, str):
-        return value
     if value is None or value is pd.NaT or value is pd.NA:
         return ""
     if isinstance(value, bool):

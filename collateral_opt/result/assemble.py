@@ -40,8 +40,11 @@ def assemble(book: Book, answer: Answer, summary: Mapping[str, Any]) -> Result:
 
 
 def cents(value: Fraction | float) -> float:
-    """Rounded to the cent, never minus zero."""
-    return float(round(Fraction(value), 2)) + 0.0
+    """Rounded to the cent, half a cent to the even one, never minus zero."""
+    numerator, denominator = value.as_integer_ratio()
+    whole, rest = divmod(100 * numerator, denominator)
+    more = 2 * rest > denominator or (2 * rest == denominator and whole % 2 == 1)
+    return (whole + more) / 100
 
 
 def _frame(table: str, rows: list[tuple[Any, ...]]) -> pd.DataFrame:
@@ -63,11 +66,28 @@ def _allocation(answer: Answer) -> pd.DataFrame:
     """What goes to calls, then what stays, is recalled and replaces it, agreement by agreement."""
     uses = answer.network.uses
     rows = [_delivered(answer, line) for line in answer.lines if line.use < uses.calls]
-    replacing = [line for line in answer.lines if uses.calls <= line.use < uses.demands]
+    staying, replacing = _stays_by_agreement(answer), _lines_by_use(answer)
+    uses_of: dict[int, list[int]] = defaultdict(list)
+    for use in range(uses.calls, uses.demands):
+        uses_of[int(uses.agreement[use])].append(use)
     for agreement in range(len(answer.network.agreement_ids)):
-        rows += [row for stay in answer.stays if stay.agreement == agreement for row in _stays(answer, stay)]
-        rows += [_delivered(answer, line) for line in replacing if uses.agreement[line.use] == agreement]
+        rows += [row for stay in staying[agreement] for row in _stays(answer, stay)]
+        rows += [_delivered(answer, line) for use in uses_of[agreement] for line in replacing[use]]
     return _frame("allocation", rows)
+
+
+def _stays_by_agreement(answer: Answer) -> Mapping[int, list[Stay]]:
+    found: dict[int, list[Stay]] = defaultdict(list)
+    for stay in answer.stays:
+        found[stay.agreement].append(stay)
+    return found
+
+
+def _lines_by_use(answer: Answer) -> Mapping[int, list[Line]]:
+    found: dict[int, list[Line]] = defaultdict(list)
+    for line in answer.lines:
+        found[line.use].append(line)
+    return found
 
 
 def _delivered(answer: Answer, line: Line) -> tuple[Any, ...]:
@@ -159,12 +179,13 @@ def _agreements(answer: Answer) -> pd.DataFrame:
     """Of each agreement what it requires beside its calls, and what is there for that after the run."""
     uses, ledger = answer.network.uses, answer.ledger
     marginal = _marginal_costs(answer)
+    staying, replacing = _stays_by_agreement(answer), _lines_by_use(answer)
     rows: list[tuple[Any, ...]] = []
     for j in range(uses.calls, uses.demands):
-        stays = [stay for stay in answer.stays if stay.agreement == uses.agreement[j]]
+        stays = staying[int(uses.agreement[j])]
         kept = sum((stay.kept * stay.unit_value * stay.factor for stay in stays), Fraction(0))
         recalled = sum((stay.recalled * stay.unit_value * stay.factor for stay in stays), Fraction(0))
-        delivered = sum((line.collateral_value for line in answer.lines if line.use == j), Fraction(0))
+        delivered = sum((line.collateral_value for line in replacing[j]), Fraction(0))
         required = uses.required[j] + kept + recalled
         shortfall = ledger.shortfall(j)
         rows.append(
@@ -210,17 +231,18 @@ def _inventory(answer: Answer) -> pd.DataFrame:
         if label[0] == "home":
             at_home[label[1]] += _worth(dual)
     rows: list[tuple[Any, ...]] = []
+    quantities, assets = (sources.quantity + 0.0).tolist(), sources.asset.tolist()
     for i in np.flatnonzero(sources.is_holding).tolist():
-        identifier, quantity = sources.ids[i], exact(sources.quantity[i])
-        back = answer.recalled_into.get(identifier, Fraction(0))
+        identifier, quantity = sources.ids[i], quantities[i]
+        back, out = answer.recalled_into.get(identifier, Fraction(0)), used.get(i, Fraction(0))
         rows.append(
             (
                 identifier,
-                network.assets.ids[sources.asset[i]],
-                float(quantity),
+                network.assets.ids[assets[i]],
+                quantity,
                 float(back),
-                float(used[i]),
-                float(quantity + back - used[i]),
+                float(out),
+                float(exact(quantity) + back - out) if back or out else quantity,
                 _worth(answer.prices.get(("supply", identifier), 0.0)) + at_home[identifier],
             )
         )
@@ -258,7 +280,7 @@ def _limits(answer: Answer) -> pd.DataFrame:
     flow = answer.delivered + answer.counted
     tightest: dict[tuple[str, str, str], tuple[float, float, float, float]] = {}
     for block in network.limits:
-        used, cap, _ = measured(block, view, flow)
+        used, cap, _ = (figures.tolist() for figures in measured(block, view, flow))
         for g, group in enumerate(block.groups):
             dual = _worth(answer.prices.get(("limit", block.place, block.label, block.basis, group), 0.0))
             key, row = (block.place, block.label, group), (cap[g] - used[g], used[g], cap[g], dual)

@@ -7,6 +7,7 @@ searches for the order over these. Where steps must happen at once, bridges say 
 from __future__ import annotations
 
 import heapq
+from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -82,40 +83,59 @@ def order_steps(steps: Sequence[Step], stocks: Amounts, values: Amounts, floors:
     Raises ValueError for a negative amount or stock, and where all steps together leave a stock negative or an
     agreement that some step lowers under its floor: no order, round or bridge helps then. The message names it.
     """
-    exact = [_needs_and_changes(step) for step in steps]
-    places = list(dict.fromkeys(place for both in exact for part in both for place in part))
-    start = {
-        (kind, name): Fraction(stocks.get(name, 0) if kind == "stock" else values.get(name, 0) - floors.get(name, 0))
-        for kind, name in places
-    }
-    _refuse_what_cannot_end(exact, start)
     # Whole multiples of a unit of each place: sums of integers are exact, and faster than those of fractions.
-    denominators = {place: {level.denominator} for place, level in start.items()}
-    for place, amount in ((p, a) for both in exact for part in both for p, a in part.items()):
-        denominators[place].add(amount.denominator)
-    units = [lcm(*denominators[place]) for place in places]
+    start, unit = _starts_and_units(steps, stocks, values, floors)
+    whole = [_needs_and_changes(step, unit) for step in steps]
+    places = list(dict.fromkeys(place for both in whole for part in both for place in part))
     number = {place: r for r, place in enumerate(places)}
-
-    def whole(amounts: Mapping[Place, Fraction]) -> Levels:
-        return {number[place]: int(amount * units[number[place]]) for place, amount in amounts.items()}
-
-    moves = Moves([whole(need) for need, _ in exact], [whole(change) for _, change in exact], [[] for _ in places])
+    moves = Moves(
+        [{number[place]: amount for place, amount in need.items()} for need, _ in whole],
+        [{number[place]: amount for place, amount in change.items()} for _, change in whole],
+        [[] for _ in places],
+    )
     for s in range(len(steps)):
         for r in moves.touched(s):
             moves.touching[r].append(s)
-    together, is_complete = arranged(moves, whole(start))
-    return Order(_Told(moves, places, units).rounds(together, whole(start)), is_complete)
+    level = {r: _whole(start[place], unit[place]) for place, r in number.items()}
+    told = _Told(moves, places, [unit[place] for place in places])
+    told.refuse_what_cannot_end(level)
+    together, is_complete = arranged(moves, level.copy())
+    return Order(told.rounds(together, level), is_complete)
 
 
-def _needs_and_changes(step: Step) -> tuple[dict[Place, Fraction], dict[Place, Fraction]]:
+def _sides(step: Step) -> tuple[tuple[Kind, Amounts, Amounts], ...]:
+    """What a step takes away and what it brings, by kind of place."""
+    return ("stock", step.takes, step.gives), ("agreement", step.lowers, step.raises)
+
+
+def _starts_and_units(
+    steps: Sequence[Step], stocks: Amounts, values: Amounts, floors: Amounts
+) -> tuple[dict[Place, Fraction], dict[Place, int]]:
+    """Of each place that a step names: what there is at the start, and of which part of 1 all its figures are whole."""
+    denominators: dict[Place, set[int]] = defaultdict(set)
+    for step in steps:
+        for kind, less, more in _sides(step):
+            for name, amount in (*less.items(), *more.items()):
+                denominators[kind, name].add(amount.denominator)
+    start = {
+        (kind, name): Fraction(stocks.get(name, 0) if kind == "stock" else values.get(name, 0) - floors.get(name, 0))
+        for kind, name in denominators
+    }
+    return start, {place: lcm(start[place].denominator, *found) for place, found in denominators.items()}
+
+
+def _whole(amount: Fraction, unit: int) -> int:
+    """How many parts of which ``unit`` make 1."""
+    return amount.numerator * (unit // amount.denominator)
+
+
+def _needs_and_changes(step: Step, unit: Mapping[Place, int]) -> tuple[dict[Place, int], dict[Place, int]]:
     """What must be at a place before the step, and by how much it changes it; nothing where amounts are zero."""
-    need: dict[Place, Fraction] = {}
-    change: dict[Place, Fraction] = {}
-    kinds: list[tuple[Kind, Amounts, Amounts]]
-    kinds = [("stock", step.takes, step.gives), ("agreement", step.lowers, step.raises)]
-    for kind, less, more in kinds:
+    need: dict[Place, int] = {}
+    change: dict[Place, int] = {}
+    for kind, less, more in _sides(step):
         for name in {**less, **more}:
-            down, up = Fraction(less.get(name, 0)), Fraction(more.get(name, 0))
+            down, up = (_whole(part[name], unit[kind, name]) if name in part else 0 for part in (less, more))
             if down < 0 or up < 0:
                 raise ValueError(f"step {step.label!r} has a negative amount at {kind} {name!r}")
             if down:
@@ -124,21 +144,6 @@ def _needs_and_changes(step: Step) -> tuple[dict[Place, Fraction], dict[Place, F
             if up != down:
                 change[kind, name] = up - down
     return need, change
-
-
-def _refuse_what_cannot_end(
-    exact: Sequence[tuple[Mapping[Place, Fraction], Mapping[Place, Fraction]]], start: Mapping[Place, Fraction]
-) -> None:
-    end = dict(start)
-    for _, change in exact:
-        for place, amount in change.items():
-            end[place] += amount
-    for kind, name in dict.fromkeys(place for need, _ in exact for place in need):
-        if kind == "stock" and start[kind, name] < 0:
-            raise ValueError(f"stock {name!r} starts negative: {start[kind, name]}")
-        if end[kind, name] < 0:
-            under = "zero" if kind == "stock" else "its floor"
-            raise ValueError(f"after all steps {kind} {name!r} is {-end[kind, name]} under {under}")
 
 
 @dataclass(frozen=True)
@@ -157,6 +162,19 @@ class _Told:
     moves: Moves
     places: list[Place]
     units: list[int]
+
+    def refuse_what_cannot_end(self, level: Levels) -> None:
+        """Raise ValueError where all steps together, done from ``level``, leave a needed place short."""
+        end = level.copy()
+        self.moves.do(range(len(self.moves.need)), end)
+        for r in dict.fromkeys(r for need in self.moves.need for r in need):
+            kind, name = self.places[r]
+            if kind == "stock" and level[r] < 0:
+                raise ValueError(f"stock {name!r} starts negative: {Fraction(level[r], self.units[r])}")
+            if end[r] < 0:
+                under = "zero" if kind == "stock" else "its floor"
+                short = Fraction(-end[r], self.units[r])
+                raise ValueError(f"after all steps {kind} {name!r} is {short} under {under}")
 
     def rounds(self, together: list[Together], level: Levels) -> tuple[Round, ...]:
         told = []

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -49,11 +50,11 @@ def step_rows(book: Book, answer: Answer) -> tuple[list[Row], Order]:
     A step takes what is at home in a holding, or the proceeds of a facility; a recall may not leave an agreement with
     less than all it requires, its calls included, or with less than it has at the end.
     """
+    sources, time = answer.network.sources, cache(partial(_time, book))
     movements = sorted([*_funding(book, answer), *_deliveries(answer), *_recalls(answer)], key=_when)
-    stocks: dict[Hashable, Fraction] = {
-        ("holding", answer.network.sources.ids[i]): exact(answer.network.sources.quantity[i])
-        for i in np.flatnonzero(answer.network.sources.is_holding).tolist()
-    }
+    named = {stock for movement in movements for stock in (*movement.step.takes, *movement.step.gives)}
+    holdings = ((("holding", sources.ids[i]), sources.quantity[i]) for i in np.flatnonzero(sources.is_holding).tolist())
+    stocks: dict[Hashable, Fraction] = {stock: exact(quantity) for stock, quantity in holdings if stock in named}
     values, floors = _agreements(answer)
     order = order_steps([m.step for m in movements], stocks, values, floors)
     rows: list[Row] = []
@@ -62,7 +63,7 @@ def step_rows(book: Book, answer: Answer) -> tuple[list[Row], Order]:
         for at in taken.steps:
             together = len(taken.steps) > 1
             movement = movements[at]
-            times = (_time(book, movement.settles), _time(book, movement.start_by))
+            times = (time(movement.settles), time(movement.start_by))
             rows.append((float(number), *movement.row, *times, "yes" if together else None, bridge or None))
     return rows, order
 

@@ -82,6 +82,18 @@ class GroupUse:
         return [cap for cap in self.caps if cap - min(self.caps) <= CENT]
 
 
+@dataclass(frozen=True)
+class SharedLimit:
+    """A limit in force at an agreement with caps that are shares of what is posted there, in its measure."""
+
+    limit: LimitMatch
+    shares: tuple[Fraction, ...]
+    total: Fraction
+    """All that is there after the run."""
+    used: Mapping[int, Fraction]
+    """What of it counts in each group."""
+
+
 # --- what is where ---------------------------------------------------------------------
 
 
@@ -129,6 +141,20 @@ def agreement_baskets(facts: Facts) -> Iterator[Basket]:
                 before=before,
                 requirement=requirement_of(facts, agreement),
             )
+
+
+def shared_limits(facts: Facts) -> Mapping[str, Sequence[SharedLimit]]:
+    """By agreement."""
+    found: dict[str, list[SharedLimit]] = defaultdict(list)
+    for basket in facts.baskets:
+        if basket.kind != "agreement":
+            continue
+        for limit in facts.matches.limits(basket.schedule, basket.currency):
+            shares = tuple(exact(cap.share or 0) for cap in limit.caps if cap.of == "posted")
+            if shares:
+                used = use_by_group(facts, limit, basket.items)
+                found[basket.identifier].append(SharedLimit(limit, shares, basket.total(limit.measure), used))
+    return found
 
 
 def measure_groups(facts: Facts, basket: Basket) -> Iterator[GroupUse]:
@@ -206,18 +232,14 @@ def stated_figure(cap: CapMatch, at: int) -> Fraction | None:
 
 def holds_others_in(facts: Facts, line: Movement, quantity: Fraction) -> bool:
     """Whether a share of what is posted, met now, would break if ``quantity`` of ``line`` were not there."""
-    place = facts.terms.cell("agreements", "agreement_id", line.agreement)
-    for basket in facts.baskets:
-        if basket.kind != "agreement" or basket.identifier != place:
-            continue
-        for limit in facts.matches.limits(basket.schedule, basket.currency):
-            shares = [exact(cap.share or 0) for cap in limit.caps if cap.of == "posted"]
-            less = measured(line, limit.measure) * quantity / line.quantity
-            now = basket.total(limit.measure)
-            at = facts.asset_at[line.asset]
-            mine = int(limit.group[at]) if bool(limit.counts[at]) else -1
-            used = use_by_group(facts, limit, basket.items)
-            others = [value for group, value in used.items() if group != mine]
-            if any(share * (now - less) < value <= share * now for value in others for share in shares):
+    place = str(facts.terms.cell("agreements", "agreement_id", line.agreement))
+    for shared in facts.shared_at.get(place, ()):
+        limit = shared.limit
+        at = facts.asset_at[line.asset]
+        mine = int(limit.group[at]) if bool(limit.counts[at]) else -1
+        less = measured(line, limit.measure) * quantity / line.quantity
+        for share in shared.shares:
+            least, most = share * (shared.total - less), share * shared.total
+            if any(least < value <= most for group, value in shared.used.items() if group != mine):
                 return True
     return False

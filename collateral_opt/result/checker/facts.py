@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -13,7 +13,14 @@ import pandas as pd
 
 from collateral_opt.book import Book
 from collateral_opt.result.checker.accounts import Account, open_accounts
-from collateral_opt.result.checker.baskets import Basket, GroupUse, gather_baskets, measure_groups
+from collateral_opt.result.checker.baskets import (
+    Basket,
+    GroupUse,
+    SharedLimit,
+    gather_baskets,
+    measure_groups,
+    shared_limits,
+)
 from collateral_opt.result.checker.figures import NOTHING, exact, grouped, total
 from collateral_opt.result.checker.movements import Draw, Movement
 from collateral_opt.result.checker.pins import Pair, Pin, pin_of, read_pins
@@ -193,6 +200,11 @@ class Facts:
     @cached_property
     def baskets(self) -> tuple[Basket, ...]:
         return tuple(gather_baskets(self))
+
+    @cached_property
+    def shared_at(self) -> Mapping[str, Sequence[SharedLimit]]:
+        """By agreement: limits there with a share of what is posted."""
+        return shared_limits(self)
 
     @cached_property
     def groups(self) -> tuple[GroupUse, ...]:

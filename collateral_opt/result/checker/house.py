@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,6 +40,13 @@ class HouseUse:
     delivered: Mapping[int, Fraction]
     held: Mapping[int, Fraction]
     """What the holdings hold before the run; empty where no cap is a share of it or says what must stay."""
+    asset_of: Mapping[int, int]
+    """The one asset of each group, where groups are assets or holdings."""
+
+    @cached_property
+    def number_of(self) -> Mapping[str, int]:
+        """The number of each group by its name."""
+        return {name: number for number, name in enumerate(self.limit.groups)}
 
     def used(self, group: int) -> Fraction:
         return self.posted.get(group, NOTHING) + self.delivered.get(group, NOTHING)
@@ -57,7 +65,7 @@ class HouseUse:
         in_units = self.limit.measure == "quantity"
         if cap.of == "money" and not in_units:
             return amount
-        asset = asset_of(facts, self.limit, group)
+        asset = self.asset_of[group]
         if math.isnan(terms.cell("assets", "price", asset)):
             return NOTHING
         if cap.of == "money":
@@ -69,12 +77,11 @@ class HouseUse:
         return units if in_units else units * terms.unit_value(asset)
 
 
-def asset_of(facts: Facts, limit: HouseGroups, group: int) -> int:
-    """The one asset of a group of a limit by asset or by holding."""
+def asset_of_groups(facts: Facts, limit: HouseGroups) -> Mapping[int, int]:
+    """By group of a limit by asset or by holding: its one asset."""
     if limit.by == "asset":
-        return int(np.flatnonzero(limit.of_asset == group)[0])
-    holding = int(np.flatnonzero(limit.of_holding == group)[0])
-    return asset_of_holding(facts)[holding]
+        return dict(zip(limit.of_asset.tolist(), range(len(limit.of_asset)), strict=True))
+    return dict(zip(limit.of_holding.tolist(), asset_of_holding(facts), strict=True))
 
 
 def asset_of_holding(facts: Facts) -> list[int]:
@@ -100,7 +107,8 @@ def house_uses(facts: Facts) -> Iterator[HouseUse]:
             for holding, group in enumerate(groups.tolist()):
                 worth = 1 if limit.measure == "quantity" else facts.terms.unit_value(assets[holding])
                 held[group] += facts.terms.held(holding) * worth
-        yield HouseUse(limit, summed(limit, before), summed(limit, after), summed(limit, moved), held)
+        asset_of = asset_of_groups(facts, limit)
+        yield HouseUse(limit, summed(limit, before), summed(limit, after), summed(limit, moved), held, asset_of)
 
 
 def posted_places(facts: Facts, stays: bool) -> Iterator[Place]:
@@ -166,10 +174,10 @@ def house_rows_agree(facts: Facts, uses: Iterable[HouseUse]) -> Iterator[str]:
             continue
         use, group = wanted.get(str(label)), name or ""
         seen[str(label), group] += 1
-        if use is None or group not in use.limit.groups:
+        if use is None or group not in use.number_of:
             yield f"limits: {HOUSE}, limit {label!r}, group {group!r}: the house has no such limit or group."
         else:
-            yield from row_faults(facts, use, use.limit.groups.index(group), used, cap)
+            yield from row_faults(facts, use, use.number_of[group], used, cap)
     for (label, group), count in seen.items():
         if count > 1:
             yield f"limits: {HOUSE}, limit {label!r}, group {group!r}: {count} rows in limits."

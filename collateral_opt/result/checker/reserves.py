@@ -8,9 +8,10 @@ small linear program, good to :data:`SOLVED` of the amount.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -78,6 +79,16 @@ class Standing:
     """The most that can be counted, at most ``required``, lies between ``low`` and ``high``."""
     unsolved: str = ""
 
+    @cached_property
+    def _members(self) -> Mapping[str, Mapping[str, Sequence[Left]]]:
+        """By limit and group: what is left that counts in it."""
+        found: dict[str, dict[str, list[Left]]] = {limit.label: defaultdict(list) for limit in self.limits}
+        for limit in self.limits:
+            for asset in self.left:
+                if bool(limit.counts[asset.at]):
+                    found[limit.label][limit.groups[int(limit.group[asset.at])]].append(asset)
+        return found
+
     def cap(self, terms: Terms, limit: LimitMatch, cap: CapMatch, asset: Left) -> Fraction:
         """A cap that does not depend on what is counted, for the group of ``asset``."""
         return fixed_cap(terms, limit, cap, self.required, self.currency, asset.asset, asset.at)
@@ -88,7 +99,7 @@ class Standing:
         Which assets are counted is the optimiser's choice, so only bounds can be told.
         """
         limit = next(limit for limit in self.limits if limit.label == label)
-        members = [a for a in self.left if bool(limit.counts[a.at]) and limit.groups[int(limit.group[a.at])] == group]
+        members = self._members[label].get(group, ())
         there = total(asset.value * asset.per_value(limit.measure) for asset in members)
         if not_above(used, there) and not_above(-used, NOTHING):
             if members:

@@ -13,7 +13,7 @@ import pandas as pd
 from collateral_opt.book import Book
 from collateral_opt.book.settlement import Movements
 from collateral_opt.result.checker.figures import exact, grouped, positions, texts
-from eligibility_rules import Context, LimitMatch, Match, match, match_limits, minor_unit
+from eligibility_rules import Context, Facts, LimitMatch, Match, match, match_limits, minor_unit
 
 
 class Terms:
@@ -24,6 +24,7 @@ class Terms:
         self._columns: dict[tuple[str, str], list[Any]] = {}
         self._rates = {currency: exact(rate) for currency, rate in book.rates.items()}
         self._unit_values: dict[int, Fraction] = {}
+        self._lots: dict[int, Fraction] = {}
 
     def cell(self, table: str, column: str, row: int) -> Any:
         """One cell of the book (a column is turned into a list once, a cell of a frame is slow to read)."""
@@ -143,10 +144,11 @@ class Terms:
 
     def lot(self, asset: int) -> Fraction:
         """The step of a quantity: the asset's own, else the minor unit of cash, else 1."""
-        stated = self.cell("assets", "lot_size", asset)
-        if not math.isnan(stated):
-            return exact(stated)
-        return Fraction(1, 10 ** minor_unit(self.currency(asset))) if self.is_cash(asset) else Fraction(1)
+        if asset not in self._lots:
+            stated = self.cell("assets", "lot_size", asset)
+            minor = Fraction(1, 10 ** minor_unit(self.currency(asset))) if self.is_cash(asset) else Fraction(1)
+            self._lots[asset] = minor if math.isnan(stated) else exact(stated)
+        return self._lots[asset]
 
     def minimum_denomination(self, asset: int) -> Fraction:
         """The least that may be delivered of the asset; 0 where the book does not say."""
@@ -165,7 +167,14 @@ class Terms:
 
     def minimum_line_value(self, agreement: int) -> Fraction:
         """An agreement's ``min_line_value`` in the book's base currency."""
-        return exact(self.cell("agreements", "min_line_value", agreement)) * self.rate(self.base_currency(agreement))
+        return self._minimum_line_values[agreement]
+
+    @cached_property
+    def _minimum_line_values(self) -> list[Fraction]:
+        return [
+            exact(least) * self.rate(self.base_currency(agreement))
+            for agreement, least in enumerate(self.column("agreements", "min_line_value"))
+        ]
 
     def held(self, holding: int) -> Fraction:
         """Units of a holding."""
@@ -247,8 +256,13 @@ class Terms:
 
     def cost(self, market_value: Fraction, bps: Fraction) -> Fraction:
         """What ``bps`` a year on ``market_value`` comes to over the horizon."""
+        return market_value * bps * self._years_in_bps
+
+    @cached_property
+    def _years_in_bps(self) -> Fraction:
+        """The horizon in years, over 10^4."""
         settings = self.book.settings
-        return market_value * bps / 10**4 * exact(settings.horizon_days) / exact(settings.day_count)
+        return exact(settings.horizon_days) / exact(settings.day_count) / 10**4
 
     def facility_cost(self, facility: int, produced: Fraction) -> Fraction:
         """What producing ``produced`` costs: a yearly rate over the horizon, and once."""
@@ -261,7 +275,7 @@ class Matches:
 
     def __init__(self, book: Book, assets: pd.DataFrame) -> None:
         self._book = book
-        self._assets = assets
+        self._assets = Facts(assets)
         self._found: dict[tuple[str, str, str | None], Match] = {}
         self._limits: dict[tuple[str, str], tuple[LimitMatch, ...]] = {}
 
