@@ -37,12 +37,17 @@ if TYPE_CHECKING:
     from collateral_opt.io.read import read_book
     from collateral_opt.optimiser import optimise
     from collateral_opt.result import Result
+    from collateral_opt.scenarios.change import Change
+    from collateral_opt.session import Scenario, Session
 
-__all__ = ["Book", "Result", "optimise", "read_book"]
+__all__ = ["Book", "Change", "Result", "Scenario", "Session", "optimise", "read_book"]
 
 _HOMES = {
     "Book": "collateral_opt.book",
+    "Change": "collateral_opt.scenarios.change",
     "Result": "collateral_opt.result",
+    "Scenario": "collateral_opt.session",
+    "Session": "collateral_opt.session",
     "optimise": "collateral_opt.optimiser",
     "read_book": "collateral_opt.io.read",
 }

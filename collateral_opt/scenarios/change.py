@@ -1,0 +1,129 @@
+"""What a scenario changes about a book: figures of calls, assets and holdings that are there already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from collateral_opt.book import Book
+from collateral_opt.book.tables import MOST
+from collateral_opt.errors import UsageError
+from collateral_opt.network.network import Bools, Floats, Ints
+
+ByName = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Change:
+    """New figures by identifier; everything else stays as it is in the book.
+
+    ``calls``: the amount of a call, in the call's currency (above 0). ``prices``: the price of an asset, in the book's
+    own terms (above 0; cash is worth one of its currency, and has none). ``quantities``: units of a holding (0 or
+    more). ``costs``: what letting go of a holding costs, in basis points a year. ``name`` comes back with the answer.
+    """
+
+    name: str = ""
+    calls: ByName = field(default_factory=dict)
+    prices: ByName = field(default_factory=dict)
+    quantities: ByName = field(default_factory=dict)
+    costs: ByName = field(default_factory=dict)
+
+    def applied_to(self, book: Book) -> Book:
+        """``book`` with these figures, checked again.
+
+        Raises:
+            UsageError: something is named that the book does not have, or a figure is none: all of it at once.
+            BookError: the book has an error with these figures.
+        """
+        placed = Places(book).of(self)
+        frames: dict[str, Any] = {}
+        for table, column, (row, figure) in (
+            ("calls", "amount", placed.calls),
+            ("assets", "price", placed.prices),
+            ("holdings", "quantity", placed.quantities),
+            ("holdings", "cost_bps", placed.costs),
+        ):
+            if len(row):
+                frame = frames.get(table, getattr(book, table))
+                figures = frame[column].to_numpy(dtype=np.float64, copy=True)
+                figures[row] = figure
+                frames[table] = frame.assign(**{column: figures})
+        return book.replace(**frames)
+
+
+Placed = tuple[Ints, Floats]
+"""Positions, and the figure at each."""
+
+
+@dataclass(frozen=True)
+class PlacedChange:
+    """A change by position in the tables of its book: calls, assets, holdings, holdings."""
+
+    calls: Placed
+    prices: Placed
+    quantities: Placed
+    costs: Placed
+
+
+class Places:
+    """Where everything that a change may name stands in the tables of a book."""
+
+    def __init__(self, book: Book) -> None:
+        self._calls = _places(book.calls["call_id"])
+        self._assets = _places(book.assets["asset_id"])
+        self._holdings = _places(book.holdings["holding_id"])
+        self._is_cash: Bools = (book.assets["asset_type"] == "cash").to_numpy(dtype=bool)
+
+    def of(self, change: Change) -> PlacedChange:
+        """``change`` by position; :class:`UsageError` says everything that is wrong with it."""
+        wrong: list[str] = []
+        placed = PlacedChange(
+            calls=_placed("call", "amount", change.calls, self._calls, wrong, above=True),
+            prices=_placed("asset", "price", change.prices, self._assets, wrong, above=True),
+            quantities=_placed("holding", "quantity", change.quantities, self._holdings, wrong, least=0.0),
+            costs=_placed("holding", "cost_bps", change.costs, self._holdings, wrong),
+        )
+        if self._is_cash[placed.prices[0]].any():
+            names = [name for name in change.prices if self._is_cash[self._assets.get(name, -1)]]
+            wrong += [f"asset {name!r} is cash, which is worth one of its currency: leave its price." for name in names]
+        if wrong:
+            named = f" {change.name!r}" if change.name else ""
+            raise UsageError(f"the change{named} does not fit the book:\n" + "\n".join(f"  {text}" for text in wrong))
+        return placed
+
+
+def _places(names: Iterable[str]) -> dict[str, int]:
+    return {name: at for at, name in enumerate(names)}
+
+
+def _placed(
+    thing: str,
+    column: str,
+    figures: ByName,
+    places: Mapping[str, int],
+    wrong: list[str],
+    *,
+    least: float = -MOST,
+    above: bool = False,
+) -> Placed:
+    """Positions and figures; in ``wrong`` goes what is not there, or not within ``least`` (or above 0) and the most."""
+    try:
+        at = np.fromiter(map(places.__getitem__, figures), dtype=np.int64, count=len(figures))
+        figure = np.array(list(figures.values()), dtype=np.float64)
+        if np.all((figure > 0 if above else figure >= least) & (figure <= MOST)):
+            return at, figure
+    except (KeyError, TypeError, ValueError):
+        pass
+    bound = "a number above 0" if above else f"a number of {least:g} or more"
+    for name, value in figures.items():
+        if name not in places:
+            wrong.append(f"{thing} {name!r} is not in the book: correct the identifier, or leave it out.")
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not isfinite(value):
+            wrong.append(f"{column} of {thing} {name!r} is {value!r}, which is not a number.")
+        elif not ((value > 0 if above else value >= least) and value <= MOST):
+            wrong.append(f"{column} of {thing} {name!r} is {value!r}: it must be {bound}, and {MOST:g} at most.")
+    return np.zeros(0, dtype=np.int64), np.zeros(0)
