@@ -59,6 +59,9 @@ class BookError(CollateralError):
         errors = [f for f in self.findings if f.severity == "error"]
         super().__init__(f"the book has {len(errors)} error(s):\n" + "\n".join(f"  {f}" for f in errors))
 
+    def __reduce__(self) -> tuple[type[BookError], tuple[tuple[Finding, ...]]]:
+        return type(self), (self.findings,)
+
 
 class SolverError(CollateralError):
     """The solver gave up: no answer may be read from it."""
@@ -78,3 +81,6 @@ class CheckFailed(CollateralError):
     def __init__(self, violations: Iterable[str]) -> None:
         self.violations = tuple(violations)
         super().__init__("the result breaks the book:\n" + "\n".join(f"  {v}" for v in self.violations))
+
+    def __reduce__(self) -> tuple[type[CheckFailed], tuple[tuple[str, ...]]]:
+        return type(self), (self.violations,)

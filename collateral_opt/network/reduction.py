@@ -136,8 +136,8 @@ def reduce(problem: Problem) -> Reduction:
     nothing = Reduction(problem, problem, np.arange(len(facts.sources)), np.arange(len(facts.uses)))
     if facts.reoptimises or problem.counts_lines:
         return nothing
-    use_at = _like_uses(problem)
-    fewer = _with_uses(facts, use_at)
+    use_at = like_uses(problem)
+    fewer = with_uses(facts, use_at)
     called = Problem(fewer, problem)
     source_at = _like_sources(called)
     if len(fewer.uses) == len(facts.uses) and source_at.max(initial=-1) + 1 == len(facts.sources):
@@ -151,8 +151,8 @@ def _numbered(keys: Sequence[Hashable]) -> Ints:
     return np.array([number.setdefault(key, len(number)) for key in keys], dtype=np.int64)
 
 
-def _like_uses(problem: Problem) -> Ints:
-    """Per use the number of its kind, in their order; only calls have others of their kind."""
+def like_uses(problem: Problem) -> Ints:
+    """Per use of ``problem`` the number of its kind, in their order; only calls have others of their kind."""
     facts, reach = problem.facts, problem.reach
     keys: list[Hashable] = []
     for j, kind in enumerate(facts.uses.kind.tolist()):
@@ -163,7 +163,7 @@ def _like_uses(problem: Problem) -> Ints:
     return _numbered(keys)
 
 
-def _with_uses(facts: Facts, use_at: Ints) -> Facts:
+def with_uses(facts: Facts, use_at: Ints) -> Facts:
     """``facts`` in which the uses of each number stand as one, under the name of the first."""
     _, first = np.unique(use_at, return_index=True)
     uses, terms, kept = facts.uses, facts.terms, first.tolist()
@@ -182,7 +182,7 @@ def _with_uses(facts: Facts, use_at: Ints) -> Facts:
             agreement=uses.agreement[kept],
             schedule=[uses.schedule[j] for j in kept],
             required=required,
-            priority=uses.priority[[j for j in kept if j < uses.asking]],
+            priority=uses.priority[np.array([j for j in kept if j < uses.asking], dtype=np.int64)],
             min_line=[uses.min_line[j] for j in kept],
             extent=extent,
             members=np.bincount(use_at),

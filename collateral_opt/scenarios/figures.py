@@ -21,7 +21,7 @@ from collateral_opt.network.exact import FLOAT
 from collateral_opt.network.facts import Facts, gather
 from collateral_opt.network.network import Bools, Cap, Floats, Ints, LimitBlock, Network, View
 from collateral_opt.network.posted import PostedLine
-from collateral_opt.network.reduction import _like_uses, _with_uses
+from collateral_opt.network.reduction import like_uses, with_uses
 from collateral_opt.network.switches import counts_lines
 from collateral_opt.scenarios.change import PlacedChange
 
@@ -125,8 +125,8 @@ class Figures:
         problem = Problem(whole)
         if not len(whole.uses) or counts_lines(whole) or problem.pins.asked:
             return None
-        use_at = _like_uses(problem)
-        figures = cls(book, whole, Problem(_with_uses(whole, use_at)), use_at)
+        use_at = like_uses(problem)
+        figures = cls(book, whole, Problem(with_uses(whole, use_at)), use_at)
         return figures if len(figures.network.edges) and len(figures.network.roads()) == 1 else None
 
     def likely(self, count: int) -> list[Numbers]:

@@ -20,7 +20,7 @@ from collateral_opt.model.formulation import formulate, most_on, shortfall_aim, 
 from collateral_opt.model.program import Floats, Label, Program, dual_bound, scale
 from collateral_opt.network.exact import FLOAT
 from collateral_opt.network.network import Network, View
-from collateral_opt.solve.seam import Limits, Session, Solution, Solver, Status
+from collateral_opt.solve.seam import GuidedSession, Limits, Session, Solution, Solver, Status
 from collateral_opt.solve.wide import Missing, Wide, prices_of
 
 COVERED = 1e-9
@@ -109,7 +109,8 @@ class Passes:
         solution = self._run(aim)
         while self._wide is not None and self.program.integer is None:
             duals = solution.row_dual * unit() / self.scaling.row
-            missing = self._wide.missing(self.network, prices_of(self.network, self.program, duals), costs=costs)
+            prices = prices_of(self.network, self.program, duals)
+            missing = self._wide.missing(self.network, prices, costs=costs)
             self._gain = missing.gain
             if not len(missing.use) or self.limits.are_over:
                 break
@@ -117,6 +118,9 @@ class Passes:
             try:
                 self._grow(missing)
                 self.session.change_costs(cost())
+                if isinstance(self.session, GuidedSession):
+                    guess = prices.duals_of(self.network, self.program) * self.scaling.row / unit()
+                    self.session.begin_near(_carried(before["network"], solution.x, self.network), guess)
                 solution = self._run(aim)
             except StoppedError:
                 self.__dict__.update(before)
@@ -173,7 +177,7 @@ class Passes:
                 if solution is None:
                     raise
                 return solution
-            self.reached[rank] = float(self._short_of(rank) @ np.maximum(solution.x, 0.0))
+            self.reached[rank] = float(np.sum(self._short_of(rank) * np.maximum(solution.x, 0.0)))
             room = COVERED if self.program.integer is None else ROOM
             self._promised[rank] = self.reached[rank] + room * self.scaling.row[self.network.uses.asking + rank]
             self._promise()
@@ -373,11 +377,21 @@ class Passes:
         return Flows(
             x=x[: self._edges],
             short=x[self._shorts],
-            cost=float(self.program.cost @ x) + float(self.network.standing_cost),
+            # Not as a product of vectors: its last digits would depend on how many cores share in it.
+            cost=float(np.sum(self.program.cost * x)) + float(self.network.standing_cost),
             bound=self.bound(priced.row_dual),
             duals=dict(zip(self.program.rows.labels, duals.tolist(), strict=True)),
             reduced_cost=(priced.reduced_cost * self.scaling.objective / self.scaling.column)[: self._edges],
         )
+
+
+def _carried(network: Network, x: Floats, wider: Network) -> Floats:
+    """``x`` [columns of the program of ``network``] as columns of that of ``wider``, which has all its edges."""
+    sources, edges = len(network.sources), len(network.edges)
+    there = wider.edges.use * sources + wider.edges.source
+    carried = np.zeros(len(there))
+    carried[np.searchsorted(there, network.edges.use * sources + network.edges.source)] = x[:edges]
+    return np.concatenate([carried, x[edges:]])
 
 
 def solve_flows(

@@ -241,7 +241,7 @@ class _Model:
         else:
             row_dual = self._row_duals()
             reduced_cost = np.array([np.nan if v.dj is None else v.dj for v in self.variables])
-        objective = float(program.cost @ x)
+        objective = float(np.sum(program.cost * x))
         bound = objective
         if _is_mip(program):
             optimal = status is Status.OPTIMAL

@@ -95,6 +95,15 @@ class Session(Protocol):
     def solve(self, limits: Limits = Limits()) -> Solution: ...
 
 
+@runtime_checkable
+class GuidedSession(Session, Protocol):
+    """A session that can begin near where the optimum is thought to be."""
+
+    def begin_near(self, x: Floats, row_dual: Floats) -> None:
+        """An answer [columns] to start with and prices [rows] to choose by, before anything is solved."""
+        ...
+
+
 class Solver(Protocol):
     """Something that can load programs; ``name`` is how the command line asks for it."""
 

@@ -155,6 +155,14 @@ class SiftingSession:
     def start_from(self, x: Floats) -> None:
         """A linear program has its part and its basis, and ignores this."""
 
+    def begin_near(self, x: Floats, row_dual: Floats) -> None:
+        """Begin with what this answer [columns] uses and these duals [rows] like, and not with what a sample says."""
+        self._carried = finite(x, len(self._cost), "answer to begin near") != 0
+        self._chosen |= self._carried
+        self._guess = np.where(self._supply.is_row, 0.0, finite(row_dual, len(self._guess), "duals to begin near"))
+        self._choose(self._guess)
+        self._is_begun = True
+
     def solve(self, limits: Limits = Limits()) -> Solution:
         """Solve what is loaded now; ``limits.seconds`` is for all rounds together.
 
@@ -371,7 +379,7 @@ class SiftingSession:
             at_bound[part.column] = found.x >= self._tight[part.column] - AT_BOUND
             dual, reduced = self._shared(dual, reduced, at_bound | (self._tight <= 0))
             joining = self._joining(reduced)
-            objective = float(self._cost @ x)
+            objective = float(np.sum(self._cost * x))
             if len(joining):
                 proof = self._shared(dual, reduced, self._tight >= 0)
                 bound = self._bound(*proof)

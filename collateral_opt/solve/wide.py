@@ -18,13 +18,15 @@ import numpy as np
 
 from collateral_opt.model.program import Floats, Program
 from collateral_opt.network.build import Problem
-from collateral_opt.network.network import Bools, GivenCap, Ints, Kind, Network
+from collateral_opt.network.network import BlockKey, Bools, GivenCap, Ints, Kind, Network
 
 SHORT_OF = 1e-7
-"""A pair joins whose reduced cost, in basis points a year, is below the negative of this."""
-PER_USE = 400
+"""A program lacks a pair whose reduced cost, in basis points a year, is below the negative of this."""
+NEARBY = 0.02
+"""Where it does, pairs join that would with prices changed by this share of what a source costs on average."""
+PER_USE = 800
 """Most pairs of a use that join in a round, ..."""
-PER_SOURCE = 3
+PER_SOURCE = 5
 """... and most of a source."""
 AMPLE = 4.0
 """The first pairs of a use could cover it so many times."""
@@ -44,6 +46,24 @@ class Prices:
     counted: dict[tuple[int, int], float]
     limits: dict[int, list[tuple[str, Ints, Floats, float]]]
     """By use: measure, group of each asset, dual of each group, and what all groups' shares cost any pair."""
+    blocks: dict[BlockKey, Floats]
+    """By block: dual of each group."""
+
+    def duals_of(self, network: Network, program: Program) -> Floats:
+        """These prices as duals of another program of the same problem; rows that they know nothing of get none."""
+        uses = network.uses
+        about = np.split(program.rows.about, np.cumsum(program.sections)[:-1])
+        parts = [np.zeros(count) for count in program.sections]
+        parts[0][:] = self.cover[: uses.asking]
+        parts[2][:] = self.supply[about[2]]
+        parts[3][:] = [
+            self.counted.get((int(network.edges.use[e]), int(network.edges.source[e])), 0.0) for e in about[3]
+        ]
+        parts[4][:] = -self.cover[list(uses.facilities)]
+        for block, part, groups in zip(network.limits, parts[7:], about[7:], strict=False):
+            if block.key in self.blocks:
+                part[:] = self.blocks[block.key][block.codes[groups]]
+        return np.concatenate(parts)
 
 
 @dataclass(frozen=True)
@@ -123,22 +143,27 @@ class Wide:
         edges, sources = network.edges, len(network.sources)
         there = edges.use * sources + edges.source
         held = network.held
-        gain, worst = 0.0, np.zeros(sources)
+        # An aim without costs has prices of its own size: there only what is lacking joins.
+        typical = float(np.abs(network.sources.cost_bps).mean()) if costs and sources else 0.0
+        nearby = NEARBY * typical if typical else -SHORT_OF
+        gain, worst, lacks = 0.0, np.zeros(sources), False
         found: list[tuple[Ints, Ints, Floats]] = []
         for j, at, reduced, factor in self._priced(prices, costs=costs):
-            short = np.flatnonzero(reduced < -SHORT_OF)
+            short = np.flatnonzero(reduced < nearby)
             short = short[~_in_sorted(j * sources + at[short], there)]
             if not len(short):
                 continue
             at, lacking = at[short], reduced[short]
+            saved = np.where(lacking < -SHORT_OF, lacking, 0.0)
+            lacks |= bool(saved.any())
             if network.uses.kind[j] == Kind.RESERVE:
                 most = np.minimum(held[at], network.uses.size[j] / factor[short])
-                gain += float(lacking @ most)
+                gain += float(np.sum(saved * most))
             else:
-                worst[at] = np.minimum(worst[at], lacking)
+                worst[at] = np.minimum(worst[at], saved)
             best = np.argsort(lacking, kind="stable")[:PER_USE]
             found.append((np.full(len(best), j), at[best], lacking[best]))
-        if not found:
+        if not lacks:
             return Missing(np.zeros(0, np.int64), np.zeros(0, np.int64), 0.0)
         use, source, lacking = (np.concatenate(part) for part in zip(*found, strict=True))
         order = np.lexsort((use, lacking, source))
@@ -147,7 +172,7 @@ class Wide:
         place = np.arange(len(order)) - np.repeat(begins, np.diff(np.append(begins, len(order))))
         kept = order[place < PER_SOURCE]
         # What is lacking could be paid by dearer sources: their supply rows allow no more than all there is of each.
-        return Missing(use[kept], source[kept], gain + float(worst @ held))
+        return Missing(use[kept], source[kept], gain + float(np.sum(worst * held)))
 
     def _priced(self, prices: Prices, *, costs: bool = True) -> Iterator[tuple[int, Ints, Floats, Floats]]:
         """Use by use: the sources open to it, their reduced costs (basis points a year) and factors."""
@@ -189,17 +214,19 @@ def prices_of(network: Network, program: Program, dual: Floats) -> Prices:
         home[network.edges.source[edge]] += eta
         counted[int(network.edges.use[edge]), int(network.edges.source[edge])] = eta
     limits: dict[int, list[tuple[str, Ints, Floats, float]]] = {}
+    blocks: dict[BlockKey, Floats] = {}
     for block, duals, groups in zip(network.limits, parts[7:], about[7:], strict=False):
         if block.kinds is None or isinstance(block.cap, GivenCap) or not duals.any():
             continue
         by_group = np.zeros(block.kinds.groups + 1)
         by_group[block.codes[groups]] = duals
+        blocks[block.key] = by_group
         # Each open group's row counts a share of whatever lies there, of that group or not.
         shares = duals[~block.shut[groups]].sum() if block.cap.of == "posted" else 0.0
         of_all = -block.cap.share * shares
         for j in block.governed.tolist():
             limits.setdefault(j, []).append((block.measure, block.kinds.group, by_group, float(of_all)))
-    return Prices(cover, supply, home, counted, limits)
+    return Prices(cover, supply, home, counted, limits, blocks)
 
 
 def _in_sorted(values: Ints, known: Ints) -> Bools:
