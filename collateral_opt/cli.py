@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from collateral_opt.errors import BookError, CheckFailed, Finding, SolverError, UsageError
+from collateral_opt.errors import BookError, CheckFailed, Finding, SolverError, StoppedError, UsageError
 from collateral_opt.terminal import (
     Progress,
     answer_text,
@@ -73,18 +73,31 @@ def allocate(
     write_mps: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the linear program as MPS (.mps).")
     ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Solve the program of all pairs at once, without column generation.")
+    ] = False,
+    time_limit: Annotated[
+        float | None, typer.Option(metavar="SECONDS", min=0.0, help="Stop then, with the best answer so far.")
+    ] = None,
     workbook: Annotated[bool, typer.Option("--workbook", help="Write workbook.xlsx too.")] = False,
     frontier: Annotated[
         bool, typer.Option("--frontier", help="Write frontier.csv too: the saving against the number of moves.")
     ] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Leave report.html out.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say a line for each round of solving.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
-    """Cover the calls of BOOK and write the result to DIR."""
+    """Cover the calls of BOOK and write the result to DIR. Ctrl-C stops with the best answer so far."""
     with _exit_codes():
+        import logging
+
         from collateral_opt.io.write import check_target, write_result
 
         check_target(out, force=force, book=book)
+        if verbose:
+            logging.basicConfig(stream=sys.stderr, format="%(message)s")
+            logging.getLogger("collateral_opt").setLevel(logging.INFO)
+        stop = threading.Event()
         programs = [_program_file(path, suffix, force) for path, suffix in ((write_lp, ".lp"), (write_mps, ".mps"))]
 
         def run(progress: Progress) -> tuple[Result, CrossCheck | None, DataFrame | None]:
@@ -101,14 +114,16 @@ def allocate(
             for path in programs:
                 if path is not None:
                     _write_program(loaded, path)
-            result = optimise(loaded, solver=solver, progress=progress)
+            if time_limit is not None:
+                loaded = loaded.replace(settings={"time_limit_s": time_limit})
+            result = optimise(loaded, solver=solver, full=full, stop=stop, progress=progress)
             compared = None
             if cross_check is not None:
                 progress(f"cross-checking with {cross_check}")
                 compared = compare(loaded, cross_check)
             return result, compared, curve(loaded, solver=solver, progress=progress) if frontier else None
 
-        result, compared, saved = wait_for(run, quiet=quiet)
+        result, compared, saved = wait_for(run, quiet=quiet, stop=stop)
         if compared is not None:
             _tell_cross_check(compared, quiet)
         written = write_result(result, out, force=force, workbook=workbook, report=not no_report, frontier=saved)
@@ -230,6 +245,8 @@ def _exit_codes() -> Iterator[None]:
         _fail(WRONG, findings_text(error.findings))
     except UsageError as error:
         _fail(WRONG, f"error: {printable(error)}")
+    except StoppedError:
+        _leave(INTERRUPTED, "stopped before there was an answer. Nothing was written.")
     except SolverError as error:
         _fail(GAVE_UP, f"the solver gave up: {printable(error)}\nNothing was written.")
     except CheckFailed as error:
@@ -252,9 +269,9 @@ def _fail(status: int, message: str) -> None:
     raise typer.Exit(status)
 
 
-def _leave(status: int) -> None:
+def _leave(status: int, said: str = "interrupted. Nothing was written.") -> None:
     """End an interrupted run: at once if a solver is still at work in its own thread, which nothing can stop."""
-    say("interrupted. Nothing was written.", error=True)
+    say(said, error=True)
     if threading.active_count() > 1:
         with suppress(OSError):
             sys.stdout.flush()

@@ -26,6 +26,8 @@ from collateral_opt.solve.seam import Limits
 from collateral_opt.solve.sifting import Round
 
 Progress = Callable[[str], None]
+CLOSED = 1e-9
+"""A linear program with a gap below this was not stopped, whatever the time."""
 log = logging.getLogger("collateral_opt")
 
 
@@ -70,8 +72,9 @@ def optimise(
         bound = min(optimum.bound_for(answer.shortfalls) for optimum in linear)
         bound = bound if isfinite(bound) else min(optimum.flows.bound for optimum in linear)
         shortest = min(optimum.least_shortfall for optimum in linear)
-        summary = {**summarise(book, answer, bound, shortest, solver), "stopped": limits.are_over}
-        result = assemble(book, answer, summary)
+        summary = summarise(book, answer, bound, shortest, solver)
+        stopped = limits.are_over and summary["lp_gap"] > CLOSED
+        result = assemble(book, answer, {**summary, "stopped": stopped})
     with clock("checking"):
         require_valid(book, result)
     return replace(result, summary={**result.summary, "seconds": clock.rounded()})

@@ -79,7 +79,8 @@ def summary_text(result: Result, written: Iterable[Path]) -> str:
     currency, lines = s["base_currency"], allocation[allocation["action"] == "deliver"]
     out = [bold(f"{s['status']}: {_covered(result)}")]
     out.append(f"  cost       {_money(s['total_cost'])} {currency}, proven to be at least {_money(s['lower_bound'])}")
-    out.append(f"  gap        {100 * s['gap']:.4f} %")
+    stopped = ", stopped before it was closed" if s["stopped"] else ""
+    out.append(f"  gap        {100 * s['gap']:.4f} %{stopped}")
     out.append(f"  lines      {len(lines):,} out of {_count(lines['holding_id'].nunique(), 'holding')}")
     if len(lines):
         used = lines.groupby("asset_id")["market_value"].sum().sort_values(ascending=False, kind="stable")
@@ -186,11 +187,11 @@ def answer_text(answer: Answer) -> str:
     return "\n".join([bold(head), *(f"  {name:<10} {printable(text)}" for name, text in rows)])
 
 
-def wait_for(task: Callable[[Progress], T], *, quiet: bool) -> T:
+def wait_for(task: Callable[[Progress], T], *, quiet: bool, stop: threading.Event | None = None) -> T:
     """Run ``task`` beside this thread and wait for it; after two seconds a terminal is shown what it is at.
 
     A solver holds its thread until it is done. Waiting here keeps Ctrl-C prompt: it is raised in this
-    thread, while nothing has been written yet.
+    thread, while nothing has been written yet. With ``stop``, the first Ctrl-C asks the task to come to an end.
     """
     outcome: dict[str, Any] = {}
     stage = ["reading"]
@@ -203,17 +204,28 @@ def wait_for(task: Callable[[Progress], T], *, quiet: bool) -> T:
 
     worker = threading.Thread(target=work, daemon=True)
     worker.start()
-    worker.join(_PATIENCE)
+    _join(worker, _PATIENCE, stop)
     if worker.is_alive():
         with nullcontext() if quiet or not sys.stderr.isatty() else _status() as status:
             while worker.is_alive():
                 if status is not None:
                     status.update(stage[0])
-                worker.join(0.2)
+                _join(worker, 0.2, stop)
     if "error" in outcome:
         raise outcome["error"]
     value: T = outcome["value"]
     return value
+
+
+def _join(worker: threading.Thread, seconds: float, stop: threading.Event | None) -> None:
+    """Wait so long; what a first Ctrl-C means is said to whoever pressed it, a second is raised."""
+    try:
+        worker.join(seconds)
+    except KeyboardInterrupt as pressed:
+        if stop is None or stop.is_set() or type(pressed) is not KeyboardInterrupt:
+            raise
+        stop.set()
+        say("stopping with the best answer so far; Ctrl-C again leaves at once", error=True)
 
 
 def _status() -> Any:

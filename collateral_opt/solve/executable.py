@@ -119,6 +119,9 @@ def _settled(
     carries = np.any([x > 0 for x in targets], axis=0)
     pool = _pool(network, flows, carries) if linear.reduction is None else np.flatnonzero(network.in_lots)
     ledger = _best_placed(network, flows, targets, pool, prices, mip_gap, set_aside)
+    if limits.are_over:
+        leave_in_place(ledger)
+        return linear, ledger
     short = np.flatnonzero(np.array([float(s) for s in ledger.shortfalls()]) > flows.short[: network.uses.demands])
     wide = linear.widened(short)
     if wide is not linear:

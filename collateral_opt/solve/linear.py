@@ -36,6 +36,8 @@ APART = 5
 """How many pairs further the next of several uses that stand as one begins to keep some: else all look to the same."""
 WIDER = 16
 """How many times more are kept for a use that is found short; if it is again, all."""
+MOST = 300_000
+"""But no more than so many pairs for all uses that are."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,8 @@ class Linear:
         if self.reduction is None or not more:
             return self
         wide = {**self.wide, **{j: self.wide.get(j, 0) + 1 for j in more}}
+        if sum(len(self.reduction.whole.open_to(j)) for j, often in wide.items() if often > 1) > MOST:
+            return self
         return _in_whole(self.reduction, self.reduced, self.found, self.solver, self.limits, wide)
 
 
