@@ -202,7 +202,7 @@ def _sent_home(ledger: Ledger, k: int, most: int) -> bool:
 
 
 def make_way(ledger: Ledger, price: Floats) -> None:
-    """Where a call is short, take back what later priorities hold of its sources, and serve them after it.
+    """Where a call is short, take what it lacks back from later priorities, and serve those after it.
 
     Rounding can leave lots with a later priority that an earlier one lacks. Kept only if that serves better.
     """
@@ -211,11 +211,8 @@ def make_way(ledger: Ledger, price: Floats) -> None:
     for j in turns(ledger)[: ledger.network.uses.demands]:
         if ledger.missing[j] <= 0:
             continue
-        sources = {ledger.source[k] for k in ledger.lines_of[j]}
         before, stood = ledger.snapshot(), standing(ledger)
-        for k, lots in enumerate(ledger.lots):
-            if lots and ledger.source[k] in sources and ledger.rank(k) > ledger.network.uses.priority[j]:
-                ledger.take_back(k, lots)
+        _take_from_later(ledger, j, price)
         retract(ledger, price)
         for turn in turns(ledger):
             fill(ledger, turn, price)
@@ -223,6 +220,28 @@ def make_way(ledger: Ledger, price: Floats) -> None:
         refit(ledger, price)
         if standing(ledger) >= stood:
             ledger.restore(before)
+
+
+def _take_from_later(ledger: Ledger, j: int, price: Floats) -> None:
+    """Give call ``j`` what it lacks out of what later priorities hold of its sources, and take no more than that."""
+    own = {ledger.source[k] for k in ledger.lines_of[j]}
+    held_by: dict[int, list[int]] = defaultdict(list)
+    for k, lots in enumerate(ledger.lots):
+        if lots and ledger.source[k] in own and ledger.rank(k) > ledger.network.uses.priority[j]:
+            held_by[ledger.source[k]].append(k)
+    for k in sorted(ledger.lines_of[j], key=lambda k: (price[k], k)):
+        if ledger.missing[j] <= 0:
+            return
+        wanted = max(-(-ledger.missing[j] // ledger.value[k]), ledger.least[k] - ledger.line_lots(k))
+        for other in sorted(held_by[ledger.source[k]], key=lambda o: (-ledger.rank(o), -price[o], -o)):
+            lacking = wanted - ledger.addable(k, wanted)
+            if lacking <= 0:
+                break
+            taken = ledger.take_back(other, min(ledger.lots[other], lacking))
+            if wanted - ledger.addable(k, wanted) == lacking:
+                # Something else is in the way: a limit, or a line that would still be too small.
+                ledger.add(other, taken)
+        ledger.add(k, ledger.addable(k, wanted))
 
 
 def refit(ledger: Ledger, price: Floats) -> None:
