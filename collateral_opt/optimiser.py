@@ -70,7 +70,7 @@ def optimise(
     with clock("pricing"):
         answer = min(answers, key=Answer.standing)
         bound = min(optimum.bound_for(answer.shortfalls) for optimum in linear)
-        bound = bound if isfinite(bound) else min(optimum.flows.bound for optimum in linear)
+        bound = bound if isfinite(bound) else min(optimum.reduced.proven for optimum in linear)
         shortest = min(optimum.least_shortfall for optimum in linear)
         summary = summarise(book, answer, bound, shortest, solver)
         stopped = limits.are_over and summary["lp_gap"] > CLOSED

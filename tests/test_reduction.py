@@ -18,6 +18,7 @@ from collateral_opt.model.program import dual_bound
 from collateral_opt.network import Problem, build_network
 from collateral_opt.network.facts import gather
 from collateral_opt.network.reduction import overlay, reduce
+from collateral_opt.optimiser import optimise
 from collateral_opt.solve.highs import HighsSolver
 from collateral_opt.solve.linear import Linear, linear_optima
 from collateral_opt.solve.seam import Limits
@@ -118,3 +119,33 @@ def test_pieces_laid_side_by_side_are_cut_where_either_ends() -> None:
     assert one.tolist() == [0, 0, 1, 1]
     assert other.tolist() == [0, 1, 1, 2]
     assert along == pytest.approx([2, 3, 1, 2])
+
+
+def test_calls_that_stand_as_one_may_each_be_exceeded_by_a_lot_that_earns() -> None:
+    # 150,000 at a haircut of 2 % takes two lots of 100,000: 200,000 at -10 bps over a quarter earn 50, for each call.
+    calls = 210
+    tables = {
+        "assets": [{"asset_id": "GOV", "asset_type": "debt", "currency": "USD", "price": 1.0, "lot_size": 100_000.0}],
+        "holdings": [{"holding_id": f"H{i}", "asset_id": "GOV", "quantity": 1e7, "cost_bps": -10.0} for i in range(10)],
+        "agreements": [{"agreement_id": "A", "counterparty": "N", "schedule": "flat"}],
+        "calls": [
+            {"call_id": f"C{j:03}", "agreement_id": "A", "amount": 150_000.0, "currency": "USD"} for j in range(calls)
+        ],
+    }
+    book = Book.from_tables(
+        {name: pd.DataFrame(rows) for name, rows in tables.items()},
+        settings={"as_of": "2026-03-24T08:00:00+00:00", "base_currency": "USD", "horizon_days": 90.0},
+        schedules={"flat": {"rules": [{"label": "all", "when": {"asset_type": "debt"}, "haircut": 0.02}]}},
+    )
+    result = optimise(book)
+    assert result.total_cost == pytest.approx(-50 * calls)
+    assert result.summary["lower_bound"] <= result.total_cost
+
+
+def test_a_desk_that_is_short_loses_little_more_to_whole_lots(tmp_path: Path) -> None:
+    for seed, agreements in ((101, 12), (108, 40)):
+        write_book(tmp_path / str(seed), holdings=300, calls=40, agreements=agreements, seed=seed)
+        book = read_book(tmp_path / str(seed))
+        summary = optimise(book.replace(calls=book.calls.assign(amount=3 * book.calls["amount"]))).summary
+        assert summary["shortfall_bound"] > 1e8
+        assert summary["total_shortfall"] <= 1.01 * summary["shortfall_bound"]

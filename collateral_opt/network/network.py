@@ -568,7 +568,7 @@ class Network:
 
         What is held is left to the supply row, so that its dual is the price of the holding.
         """
-        most = self.uses.size[self.edges.use] / self.edges.factor + self.least_value
+        most = self.uses.size[self.edges.use] / self.edges.factor + self._excess_value
         for edge, (lots, _) in self.pinned.items():
             most[edge] = max(most[edge], lots * self.lot_value[edge])
         return most
@@ -576,14 +576,19 @@ class Network:
     @cached_property
     def overshoot(self) -> Floats:
         """By use: collateral value by which it, and what it stands for, may be exceeded for want of smaller lines."""
+        most = np.zeros(len(self.uses))
+        np.maximum.at(most, self.edges.use, self._excess_value * self.edges.factor)
+        return most
+
+    @cached_property
+    def _excess_value(self) -> Floats:
+        """Per edge the smallest line, once for each use that the use there stands for."""
         edges, uses, coarsest = self.edges, self.uses, self.sources.coarsest
         least = self.least_value
         if coarsest is not None:
             min_line = np.array([float(m) for m in uses.min_line], dtype=np.float64)
             least = np.maximum(least, min_line[edges.use] + coarsest[edges.source])
-        most = np.zeros(len(uses))
-        np.maximum.at(most, edges.use, least * edges.factor)
-        return most if uses.members is None else most * uses.members
+        return least if uses.members is None else least * uses.members[edges.use]
 
     @cached_property
     def pinned_cover(self) -> Mapping[int, Fraction]:

@@ -8,7 +8,6 @@ better can exist and the passes by priority are skipped.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
@@ -107,11 +106,12 @@ class Passes:
         """
         self.session.change_costs(cost())
         solution = self._run(aim)
+        self._remember(solution, 0.0, costs)
         while self._wide is not None and self.program.integer is None:
             duals = solution.row_dual * unit() / self.scaling.row
             prices = prices_of(self.network, self.program, duals)
             missing = self._wide.missing(self.network, prices, costs=costs)
-            self._gain = missing.gain
+            self._remember(solution, missing.gain, costs)
             if not len(missing.use) or self.limits.are_over:
                 break
             before = self.__dict__.copy()
@@ -139,7 +139,6 @@ class Passes:
             raise StoppedError(f"the pass for {aim} was stopped before it had an answer")
         if solution.status not in (Status.OPTIMAL, Status.FEASIBLE):
             raise SolverError(f"the pass for {aim} ended {solution.status.value}: {solution.message}")
-        self._proof, self._gain = solution.row_dual, 0.0
         return solution
 
     def start_from(self, x: Floats, short: Floats) -> None:
@@ -150,6 +149,11 @@ class Passes:
         column, switch = self.program.opens
         opened = np.bincount(switch, weights=x[column] > 0) > 0
         self.session.start_from(np.concatenate([x, short, on, opened]) / self.scaling.column)
+
+    def _remember(self, solution: Solution, gain: float, costs: bool) -> None:
+        """Keep what proves a bound of costs: duals, and how much less pairs that are not there could make it."""
+        if costs:
+            self._proof, self._gain = solution.row_dual, gain
 
     def cover_everything(self) -> Solution:
         """Cost with a penalty on each call's share left uncovered."""
@@ -226,7 +230,8 @@ class Passes:
     def allow_excess(self) -> None:
         """Let each call and requirement be exceeded by as much as its largest smallest line."""
         demands, self._exceeds = slice(0, self.network.uses.demands), True
-        self._row_upper[demands] += self.network.overshoot[demands] / self.scaling.row[demands]
+        overshoot = self.network.overshoot if self._wide is None else self._wide.overshoot
+        self._row_upper[demands] += overshoot[demands] / self.scaling.row[demands]
         self.session.change_row_bounds(self._row_lower, self._row_upper)
 
     def bound_with(self, budget: str, most: int) -> float:
@@ -246,10 +251,23 @@ class Passes:
             self.session.change_row_bounds(self._row_lower, self._row_upper)
 
     def priced(self) -> tuple[float, Floats]:
-        """Bound and row duals of a cost pass as things stand; those of the last pass where there is no time for one."""
-        with suppress(StoppedError):
+        """Bound and row duals of a cost pass as things stand.
+
+        Where there is no time for one, or it would need pairs that are not there, what the last one's duals prove.
+        """
+        try:
             self.least_cost()
-        return self.bound(self._proof), self._proof
+        except StoppedError:
+            pass
+        except InfeasibleError:
+            if self._wide is None:
+                raise
+        return self.proven, self._proof
+
+    @property
+    def proven(self) -> float:
+        """What the duals of the last cost pass prove as things stand."""
+        return self.bound(self._proof)
 
     def in_order(self) -> Solution:
         """All aims but the last: the solution of the cost pass."""

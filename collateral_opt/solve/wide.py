@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -91,6 +92,21 @@ class Wide:
         if facts.reoptimises or problem.counts_lines or problem.pins.asked or facts.book.house_limits:
             return False
         return not any(block.shut.any() for block in problem.limits(problem.no_edges, all_groups=False))
+
+    @cached_property
+    def overshoot(self) -> Floats:
+        """By use no less than what :attr:`Network.overshoot` would be with all pairs."""
+        facts = self._problem.facts
+        assets, uses, sources = facts.assets, facts.uses, facts.sources
+        lot_value = (assets.lot * assets.unit_value)[sources.asset]
+        least = (assets.min_quantity * assets.unit_value)[sources.asset]
+        coarsest = np.maximum(lot_value, least) + lot_value if sources.coarsest is None else sources.coarsest
+        members = np.ones(len(uses)) if uses.members is None else uses.members
+        most = np.zeros(len(uses))
+        for j, at, factor, _ in self._problem.rows():
+            if len(at):
+                most[j] = members[j] * float(np.max(factor * (float(uses.min_line[j]) + coarsest[at])))
+        return most
 
     def network(self, use: Ints, source: Ints) -> Network:
         """The network of some pairs."""
