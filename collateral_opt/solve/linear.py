@@ -45,7 +45,7 @@ class Linear:
     """The linear optimum on one road.
 
     ``network`` is of the whole problem, ``flows`` over its edges; where ``reduction`` is given it has not all pairs,
-    but more of the uses in ``wide``. ``reduced`` are the passes that found ``found`` on the problem standing for it.
+    but more of the uses in ``further``. ``reduced`` are the passes that found ``found`` on the problem standing for it.
     """
 
     network: Network
@@ -55,7 +55,7 @@ class Linear:
     solver: Solver
     limits: Limits
     reduction: Reduction | None = None
-    wide: Mapping[int, int] = field(default_factory=dict)
+    further: Mapping[int, int] = field(default_factory=dict)
     """By use how often more pairs of it were wanted."""
 
     @classmethod
@@ -98,13 +98,13 @@ class Linear:
 
     def widened(self, uses: Ints) -> Linear:
         """The same optimum on a network that has more pairs of ``uses``; this one where it has them all."""
-        more = [j for j in uses.tolist() if self.wide.get(j, 0) < 2]
+        more = [j for j in uses.tolist() if self.further.get(j, 0) < 2]
         if self.reduction is None or not more:
             return self
-        wide = {**self.wide, **{j: self.wide.get(j, 0) + 1 for j in more}}
-        if sum(len(self.reduction.whole.open_to(j)) for j, often in wide.items() if often > 1) > MOST:
+        further = {**self.further, **{j: self.further.get(j, 0) + 1 for j in more}}
+        if sum(len(self.reduction.whole.open_to(j)) for j, often in further.items() if often > 1) > MOST:
             return self
-        return _in_whole(self.reduction, self.reduced, self.found, self.solver, self.limits, wide)
+        return _in_whole(self.reduction, self.reduced, self.found, self.solver, self.limits, further)
 
 
 def linear_optima(
@@ -155,9 +155,9 @@ def _first(wide: Wide, solver: Solver, limits: Limits) -> Network:
 
 
 def _in_whole(
-    reduction: Reduction, passes: Passes, found: Flows, solver: Solver, limits: Limits, wide: Mapping[int, int]
+    reduction: Reduction, passes: Passes, found: Flows, solver: Solver, limits: Limits, further: Mapping[int, int]
 ) -> Linear:
-    """``found`` in terms of the whole problem, with more pairs of the uses in ``wide``."""
+    """``found`` in terms of the whole problem, with more pairs of the uses in ``further``."""
     reduced, whole = passes.network, reduction.whole
     source, use, amount = reduction.split(reduced, found.x)
     leaves = whole.facts.uses.kind[use] != Kind.RESERVE
@@ -168,7 +168,7 @@ def _in_whole(
     pinned = whole.pins.pairs
 
     def worth_having(j: int, open_to: Ints) -> Ints:
-        often = wide.get(j, 0)
+        often = further.get(j, 0)
         if often > 1 or whole.facts.uses.kind[j] == Kind.RESERVE:
             return open_to
         width = NEAR * WIDER**often
@@ -190,7 +190,7 @@ def _in_whole(
         duals=_prices(reduction, reduced, found.duals),
         reduced_cost=_at_reduced(reduction, reduced, network, found.reduced_cost),
     )
-    return Linear(network, flows, passes, found, solver, limits, reduction, wide)
+    return Linear(network, flows, passes, found, solver, limits, reduction, further)
 
 
 def _on_the_road(network: Network, road: Network) -> Network:
