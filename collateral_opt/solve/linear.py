@@ -149,8 +149,7 @@ def _first(wide: Wide, solver: Solver, limits: Limits) -> Network:
     sample = wide.sample()
     program = formulate(sample)
     passes = Passes(sample, program, View(sample, np.arange(len(sample.edges)), FLOAT), solver, limits)
-    duals = passes.cover_everything().row_dual * passes.scaling.objective / passes.scaling.row
-    prices = prices_of(sample, program, duals)
+    prices = prices_of(sample, program, passes.rough_prices())
     return wide.first(replace(prices, supply=np.zeros_like(prices.supply)))
 
 

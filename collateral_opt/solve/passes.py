@@ -28,6 +28,8 @@ ROOM = 1e-6
 """The same for an integer program, whose solver tells less apart."""
 PENALTY = 1e4
 """What an uncovered call costs in the first pass, where the dearest edge used in full costs 100."""
+MILD = 1.5
+"""What it costs where only rough prices are wanted, in parts of the dearest pair's cost of cover."""
 NOISE = 1e-6
 """Basis points a year below which a negative price of a call is the solver's noise."""
 TIES = 10_000
@@ -165,6 +167,22 @@ class Passes:
 
         return self._minimise("cover", penalised, lambda: self.scaling.objective, costs=True)
 
+    def rough_prices(self) -> Floats:
+        """Duals [rows, natural figures] where what is uncovered costs little more than the dearest pair.
+
+        A first guess at prices: an answer that leaves something uncovered does not spoil it.
+        """
+        solution = self._minimise("first prices", self._mild, lambda: self.scaling.objective, costs=True)
+        duals: Floats = solution.row_dual * self.scaling.objective / self.scaling.row
+        return duals
+
+    def _mild(self) -> Floats:
+        edges = self.network.edges
+        dearest = float(np.max(np.abs(edges.cost_bps[self.view.edge] / edges.factor[self.view.edge]), initial=0.0))
+        cost = self.program.cost.copy()
+        cost[self._shorts] = MILD * dearest
+        return np.asarray(cost * self.scaling.column / self.scaling.objective)
+
     def least_shortfalls(self) -> Solution:
         """Minimise the shortfall of each priority in turn, and promise what was reached to the passes after it.
 
@@ -269,9 +287,20 @@ class Passes:
         """What the duals of the last cost pass prove as things stand."""
         return self.bound(self._proof)
 
+    def _covering(self) -> Solution:
+        """The first pass, or what there is by then."""
+        if self._wide is None:
+            return self.cover_everything()
+        # The pairs that matter are found sooner where what is uncovered does not outweigh every cost.
+        rough = self._minimise("first prices", self._mild, lambda: self.scaling.objective, costs=True)
+        try:
+            return self.cover_everything()
+        except StoppedError:
+            return rough
+
     def in_order(self) -> Solution:
         """All aims but the last: the solution of the cost pass."""
-        answer = self.cover_everything()
+        answer = self._covering()
         is_mip = self.program.integer is not None
         try:
             if np.any(answer.x[self._shorts] > COVERED):

@@ -29,7 +29,7 @@ PER_USE = 800
 """Most pairs of a use that join in a round, ..."""
 PER_SOURCE = 5
 """... and most of a source."""
-AMPLE = 4.0
+AMPLE = 8.0
 """The first pairs of a use could cover it so many times."""
 FEWEST = 25
 """And are no fewer than this."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from collateral_opt.errors import BookError
+from collateral_opt.errors import BookError, StoppedError
 from collateral_opt.generate import write_book
 from collateral_opt.io.read import read_book
 from collateral_opt.model.formulation import formulate
@@ -18,6 +19,7 @@ from collateral_opt.network.facts import gather
 from collateral_opt.solve.highs import HighsSolver
 from collateral_opt.solve.linear import linear_optima
 from collateral_opt.solve.seam import Limits
+from collateral_opt.solve.sifting import ColumnGeneration, Round
 from collateral_opt.solve.wide import Wide, prices_of
 from tests.judges.books import random_book
 
@@ -123,3 +125,28 @@ def test_a_desk_of_which_few_pairs_are_built_has_the_same_optimum(tmp_path: Path
 def test_random_books_of_which_few_pairs_are_built_have_the_same_optimum() -> None:
     for problem in problems(60):
         assert_same_optimum(problem)
+
+
+def test_stopped_at_any_round_the_bound_holds(tmp_path: Path) -> None:
+    write_book(tmp_path / "desk", holdings=300, calls=20, agreements=20, seed=1)
+    problem = Problem(gather(read_book(tmp_path / "desk").in_full))
+    (whole,) = linear_optima(problem, HighsSolver(), Limits(), merge=False)
+    answered = 0
+    for last in range(1, 30, 2):
+        stop, rounds = threading.Event(), []
+
+        def count(done: Round, stop: threading.Event = stop, rounds: list[Round] = rounds, last: int = last) -> None:
+            rounds.append(done)
+            if len(rounds) == last:
+                stop.set()
+
+        solver = ColumnGeneration(HighsSolver(), count, whole=0)
+        try:
+            (few,) = linear_optima(problem, solver, Limits(stop=stop), small=0, many=0)
+        except StoppedError:
+            continue
+        answered += 1
+        if few.found.short.sum() <= 1e-9 * problem.facts.uses.size.sum():
+            assert few.flows.bound <= whole.flows.cost * (1 + 1e-9)
+            assert few.flows.cost >= whole.flows.cost * (1 - 1e-7)
+    assert answered > 3
