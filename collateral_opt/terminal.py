@@ -195,32 +195,35 @@ def wait_for(task: Callable[[Progress], T], *, quiet: bool, stop: threading.Even
     """
     outcome: dict[str, Any] = {}
     stage = ["reading"]
+    # Not the thread itself is waited for: one whose join is interrupted counts as ended (Python 3.11).
+    ended = threading.Event()
 
     def work() -> None:
         try:
             outcome["value"] = task(lambda name: stage.__setitem__(0, name))
         except BaseException as error:
             outcome["error"] = error
+        finally:
+            ended.set()
 
-    worker = threading.Thread(target=work, daemon=True)
-    worker.start()
-    _join(worker, _PATIENCE, stop)
-    if worker.is_alive():
+    threading.Thread(target=work, daemon=True).start()
+    _wait(ended, _PATIENCE, stop)
+    if not ended.is_set():
         with nullcontext() if quiet or not sys.stderr.isatty() else _status() as status:
-            while worker.is_alive():
+            while not ended.is_set():
                 if status is not None:
                     status.update(stage[0])
-                _join(worker, 0.2, stop)
+                _wait(ended, 0.2, stop)
     if "error" in outcome:
         raise outcome["error"]
     value: T = outcome["value"]
     return value
 
 
-def _join(worker: threading.Thread, seconds: float, stop: threading.Event | None) -> None:
+def _wait(ended: threading.Event, seconds: float, stop: threading.Event | None) -> None:
     """Wait so long; what a first Ctrl-C means is said to whoever pressed it, a second is raised."""
     try:
-        worker.join(seconds)
+        ended.wait(seconds)
     except KeyboardInterrupt as pressed:
         if stop is None or stop.is_set() or type(pressed) is not KeyboardInterrupt:
             raise

@@ -358,6 +358,30 @@ def test_ctrl_c_while_solving_ends_at_once_and_leaves_nothing(tmp_path: Path) ->
         assert errors == "interrupted. Nothing was written.\n" and names(tmp_path) == []
 
 
+def test_the_first_ctrl_c_ends_the_search_and_the_answer_is_written(tmp_path: Path) -> None:
+    script = (
+        "import collateral_opt.optimiser as o, collateral_opt.cli as c\n"
+        "solve = o.optimise\n"
+        "def patient(book, stop, **options):\n"
+        "    print('solving', flush=True)\n"
+        "    assert stop.wait(60)\n"
+        "    return solve(book, **options)\n"
+        "o.optimise = patient\n"
+        "c.main()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, "allocate", str(CHEAP), "--out", str(tmp_path / "out")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None and process.stdout.readline() == "solving\n"
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=60)
+    assert process.returncode == 0 and errors.startswith("stopping with the best answer so far")
+    assert "optimal" in out and (tmp_path / "out" / "allocation.csv").is_file()
+
+
 def test_a_reader_who_goes_away_is_no_failure(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "collateral_opt", "allocate", str(CHEAP), "--out", str(tmp_path / "out")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
