@@ -31,7 +31,6 @@ from functools import reduce
 import numpy as np
 
 from collateral_opt.book import Book
-from collateral_opt.errors import BookError, Finding
 from collateral_opt.network.build import Problem
 from collateral_opt.network.facts import gather
 from collateral_opt.network.network import Floats
@@ -147,10 +146,7 @@ class Session:
         done = 0
         try:
             for future in as_completed(futures):
-                answer = future.result()
-                if isinstance(answer, tuple):
-                    raise BookError(answer)
-                found[futures[future]] = answer
+                found[futures[future]] = future.result()
                 done += len(batches[futures[future]])
                 tell(done, total)
         except BaseException:
@@ -171,15 +167,11 @@ _kept = threading.local()
 """In a worker: the session of the book it was last asked about, by the book's hash; sessions are for one thread."""
 
 
-def _solve_batch(key: str, book: bytes, changes: Sequence[Change]) -> list[Scenario] | tuple[Finding, ...]:
-    """The scenarios, or what is wrong with the first book that is: a BookError does not travel between processes."""
+def _solve_batch(key: str, book: bytes, changes: Sequence[Change]) -> list[Scenario]:
     if getattr(_kept, "key", None) != key:
         _kept.session, _kept.key = Session(pickle.loads(book)), key
     session: Session = _kept.session
-    try:
-        return [session.solve(change) for change in changes]
-    except BookError as error:
-        return error.findings
+    return [session.solve(change) for change in changes]
 
 
 @dataclass(frozen=True)
@@ -249,8 +241,8 @@ def _marginal(optimum: Linear) -> dict[str, float]:
     uses, room = network.uses, np.zeros(len(network.agreement_ids))
     for block in network.limits:
         if block.cap.of == "requirement" and block.follows_calls and block.agreement >= 0:
-            labels = [("limit", block.place, block.label, block.basis, group) for group in block.groups]
-            worth = sum(duals.get(label, 0.0) for label, shut in zip(labels, block.shut, strict=True) if not shut)
+            is_open = zip(block.groups, block.shut, strict=True)
+            worth = sum(duals.get(block.row(group), 0.0) for group, shut in is_open if not shut)
             room[block.agreement] += block.cap.share * worth
     agreement = uses.agreement[: uses.calls].tolist()
     return {

@@ -13,8 +13,9 @@ from fractions import Fraction
 import numpy as np
 
 from collateral_opt.model.program import Floats, Labels, Rows
-from collateral_opt.network.exact import Array, ranges
+from collateral_opt.network.exact import Array
 from collateral_opt.network.network import Bools, Ints, Kind, LimitBlock, View
+from collateral_opt.network.runs import ranges
 
 
 def cover(view: View) -> Rows:
@@ -326,7 +327,7 @@ def _of(numbers: object, view: View) -> Array:
 def _labels(block: LimitBlock, groups: Ints) -> Labels:
     return Labels(
         len(groups),
-        lambda: [("limit", block.place, block.label, block.basis, block.groups[g]) for g in groups.tolist()],
+        lambda: [block.row(block.groups[g]) for g in groups.tolist()],
     )
 
 

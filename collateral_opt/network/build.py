@@ -107,10 +107,8 @@ class Problem:
             else:
                 matched = self.reach.match(j)
                 shared = np.array([codes.setdefault(f, len(codes)) for f in matched.factors] or [0], dtype=np.int64)
-                factor, bps = (
-                    shared[matched.factor_code[sources.asset[at]]],
-                    self._costs.of_use(j)[at] if len(at) else np.zeros(0),
-                )
+                factor = shared[matched.factor_code[sources.asset[at]]]
+                bps = self._costs.of_use(j)[at] if len(at) else np.zeros(0)
             source.append(at)
             use.append(np.full(len(at), j))
             code.append(factor)

@@ -54,10 +54,3 @@ class Arithmetic:
 
 FLOAT = Arithmetic(is_exact=False)
 EXACT = Arithmetic(is_exact=True)
-
-
-def ranges(first: NDArray[np.int64], last: NDArray[np.int64]) -> NDArray[np.int64]:
-    """``first[0]..last[0]-1, first[1]..last[1]-1, ...`` as one array."""
-    length = last - first
-    start = np.repeat(first - np.concatenate([[0], np.cumsum(length)[:-1]]), length) if len(first) else first
-    return np.asarray(start + np.arange(int(length.sum())), dtype=np.int64)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from collateral_opt.network.exact import Arithmetic, Array, exact
+from collateral_opt.network.exact import FLOAT, Arithmetic, Array, exact
 
 if TYPE_CHECKING:
     from collateral_opt.network.pins import Pin
@@ -404,6 +404,10 @@ class LimitBlock:
     def key(self) -> BlockKey:
         return self.place, self.label, self.basis
 
+    def row(self, group: str) -> tuple[str, ...]:
+        """The label of the row of one of the groups in a program."""
+        return ("limit", *self.key, group)
+
     @cached_property
     def posted_values(self) -> Floats:
         """``posted`` in floats."""
@@ -563,6 +567,11 @@ class Network:
         return np.ceil(np.maximum(1.0, np.maximum(min_quantity, min_line)) * (1 - 1e-12)) * self.lot_value
 
     @cached_property
+    def has_least(self) -> Bools:
+        """Per edge: a line there may not be as small as a lot."""
+        return np.asarray(self.least_value > self.lot_value * (1 + 1e-9))
+
+    @cached_property
     def most_value(self) -> Floats:
         """Market value beyond which more is of no use on each edge: the use, and the smallest line that overshoots it.
 
@@ -612,6 +621,11 @@ class View:
     network: Network
     edge: Ints
     arithmetic: Arithmetic
+
+    @classmethod
+    def of(cls, network: Network) -> View:
+        """All edges, in floats."""
+        return cls(network, np.arange(len(network.edges)), FLOAT)
 
     @cached_property
     def source(self) -> Ints:

@@ -203,9 +203,7 @@ class Answer:
 
         Where lines cost something for being there, or may not be of any size, they are those of the lines chosen.
         """
-        network = self.network
-        free = not len(network.switches) and not np.any(network.least_value > network.lot_value * (1 + 1e-9))
-        if free:
+        if not len(self.network.switches) and not self.network.has_least.any():
             return self.flows.duals
         short = np.array([float(s) for s in self.shortfalls])
         found = self.linear.passes.prices_with(self.delivered + self.counted, short)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from collateral_opt.book import Book
-from collateral_opt.network.exact import FLOAT, exact
+from collateral_opt.network.exact import exact
 from collateral_opt.network.network import Floats, View
 from collateral_opt.result.answer import Answer, Line, Stay
 from collateral_opt.result.changes import changes
@@ -216,8 +216,8 @@ def _marginal_costs(answer: Answer) -> Floats:
     for block in answer.network.limits:
         governed = block.governed[block.governed < uses.asking]
         if block.cap.of == "requirement" and block.follows_calls and len(governed):
-            labels = [("limit", block.place, block.label, block.basis, group) for group in block.groups]
-            cost[governed] -= block.cap.share * sum(_worth(duals.get(label, 0.0)) for label in labels)
+            worth = sum(_worth(duals.get(block.row(group), 0.0)) for group in block.groups)
+            cost[governed] -= block.cap.share * worth
     return cost
 
 
@@ -276,13 +276,13 @@ def _reserves(answer: Answer) -> pd.DataFrame:
 def _limits(answer: Answer) -> pd.DataFrame:
     """Every group of every limit that an eligible edge or a posted asset touches, at its tightest cap."""
     network = answer.network
-    view = View(network, np.arange(len(network.edges)), FLOAT)
+    view = View.of(network)
     flow = answer.delivered + answer.counted
     tightest: dict[tuple[str, str, str], tuple[float, float, float, float]] = {}
     for block in network.limits:
         used, cap, _ = (figures.tolist() for figures in measured(block, view, flow))
         for g, group in enumerate(block.groups):
-            dual = _worth(answer.prices.get(("limit", block.place, block.label, block.basis, group), 0.0))
+            dual = _worth(answer.prices.get(block.row(group), 0.0))
             key, row = (block.place, block.label, group), (cap[g] - used[g], used[g], cap[g], dual)
             known = tightest.get(key)
             if known is not None:

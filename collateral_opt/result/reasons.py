@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from collateral_opt.network.exact import FLOAT
 from collateral_opt.network.network import Barrier, Bools, View
 from collateral_opt.result.answer import Answer
 from collateral_opt.result.measure import measured
@@ -58,7 +57,7 @@ def _idle(answer: Answer, use: int) -> Bools:
 def _full_limits(answer: Answer, use: int, idle: Bools) -> list[str]:
     """Limits without room for one more lot of an idle edge."""
     network = answer.network
-    view = View(network, np.arange(len(network.edges)), FLOAT)
+    view = View.of(network)
     found: set[str] = set()
     for block in network.limits:
         candidates = np.flatnonzero(idle[block.edge])

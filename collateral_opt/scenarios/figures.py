@@ -24,11 +24,10 @@ from collateral_opt.network.posted import PostedLine
 from collateral_opt.network.reduction import like_uses, with_uses
 from collateral_opt.network.switches import counts_lines
 from collateral_opt.scenarios.change import PlacedChange
+from collateral_opt.solve.entries import GOLDEN
 
 SAME = 1e-9
 """What lies at a place and its cap differ by more than this share, or it is not said here which is more."""
-GOLDEN = 0.6180339887498949
-"""Multiples of this, modulo 1, are spread evenly."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ class Figures:
         network = problem.network()
         # A cap that nothing can reach today may be reached after a change: every limit has its rows here.
         network = replace(network, limits=[replace(block, loose=None) for block in network.limits])
-        view = View(network, np.arange(len(network.edges)), FLOAT)
+        view = View.of(network)
         self.whole = whole
         self.network = network
         self.program = formulate(network)

@@ -18,6 +18,7 @@ from highspy import HighsModelStatus, HighsStatus
 from collateral_opt.errors import SolverError
 from collateral_opt.model.program import Floats, Ints, scale
 from collateral_opt.network.network import Bools
+from collateral_opt.network.runs import ranges
 from collateral_opt.scenarios.figures import Figures, Model, Numbers
 from collateral_opt.solve.passes import COVERED, PENALTY
 from collateral_opt.solve.registry import solver_named
@@ -283,9 +284,8 @@ class _Runs:
 
     def joined(self, owners: Ints) -> tuple[Ints, Ints]:
         """The positions of the entries of ``owners``, one after the other, and how many each has."""
-        first, length = self.start[owners], self.start[owners + 1] - self.start[owners]
-        shift = np.repeat(first - np.cumsum(length) + length, length)
-        return shift + np.arange(len(shift)), length
+        first, last = self.start[owners], self.start[owners + 1]
+        return ranges(first, last), last - first
 
 
 class _Part:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collateral_opt.model.program import Floats, Ints, Program
+from collateral_opt.network.runs import place_in_run, ranges
 from collateral_opt.solve.highs import finite
 
 Bools = NDArray[np.bool_]
@@ -45,13 +46,13 @@ class Entries:
 
     def among(self, column: Ints, row: Ints) -> tuple[Ints, Ints, Floats]:
         """Row, column and coefficient of the entries in these columns and rows, which are numbered anew."""
-        first, count = self.start[column], np.diff(self.start)[column]
-        at = np.repeat(first - np.cumsum(count) + count, count) + np.arange(int(count.sum()))
+        first, last = self.start[column], self.start[column + 1]
+        at = ranges(first, last)
         number = np.full(self.rows, -1)
         number[row] = np.arange(len(row))
         new = number[self.row[at]]
         kept = new >= 0
-        return new[kept], np.repeat(np.arange(len(column)), count)[kept], self.coefficient[at][kept]
+        return new[kept], np.repeat(np.arange(len(column)), last - first)[kept], self.coefficient[at][kept]
 
 
 @dataclass(frozen=True)
@@ -135,13 +136,6 @@ def cannot_bind(
         reach = np.minimum(np.add.reduceat(most[at], first), np.maximum.reduceat(alone, first))
         out |= could & (np.bincount(row[first], weights=reach, minlength=m) <= row_upper)
     return np.asarray(out)
-
-
-def place_in_run(values: Ints) -> Ints:
-    """Of each value its place (0, 1, ...) in the run of equal values that it is in."""
-    place = np.arange(len(values))
-    starts = np.concatenate([np.ones(min(1, len(values)), dtype=np.bool_), values[1:] != values[:-1]])
-    return np.asarray(place - np.maximum.accumulate(np.where(starts, place, 0)), dtype=np.int64)
 
 
 def before_in_run(run: Ints, amount: Floats) -> Floats:

@@ -20,6 +20,7 @@ from collateral_opt.model.formulation import formulate
 from collateral_opt.model.program import Floats
 from collateral_opt.network.exact import FLOAT, exact
 from collateral_opt.network.network import Bools, Ints, Network, View
+from collateral_opt.network.runs import place_in_run
 from collateral_opt.solve.ledger import Ledger
 from collateral_opt.solve.linear import NEAR, SMALL, Linear
 from collateral_opt.solve.passes import COVERED, Flows, Passes
@@ -227,9 +228,7 @@ def _pool(network: Network, flows: Flows, carries: Bools) -> Ints:
 def _nearest(use: Ints, price: Floats, among: Ints) -> Ints:
     """Of the edges ``among``, the :data:`NEAR` cheapest of each call."""
     order = among[np.lexsort((among, price[among], use[among]))]
-    _, first, count = np.unique(use[order], return_index=True, return_counts=True)
-    place_in_call = np.arange(len(order)) - np.repeat(first, count)
-    return order[place_in_call < NEAR]
+    return order[place_in_run(use[order]) < NEAR]
 
 
 def prices_of_cover(network: Network, flows: Flows) -> Floats:

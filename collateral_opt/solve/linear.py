@@ -15,12 +15,11 @@ from itertools import pairwise
 import numpy as np
 
 from collateral_opt.errors import InfeasibleError
-from collateral_opt.model.formulation import formulate
 from collateral_opt.model.program import Floats, Label
 from collateral_opt.network.build import Problem
-from collateral_opt.network.exact import FLOAT, ranges
-from collateral_opt.network.network import Bools, Ints, Kind, Network, View
+from collateral_opt.network.network import Bools, Ints, Kind, Network
 from collateral_opt.network.reduction import Reduction, reduce
+from collateral_opt.network.runs import place_in_run, ranges
 from collateral_opt.solve.passes import Flows, Passes, cost_bound, solve_flows
 from collateral_opt.solve.seam import Limits, Solver
 from collateral_opt.solve.wide import Wide, prices_of
@@ -74,8 +73,7 @@ class Linear:
         """Passes over the edges of ``network``."""
         if self.reduction is None:
             return self.reduced
-        view = View(self.network, np.arange(len(self.network.edges)), FLOAT)
-        return Passes(self.network, formulate(self.network), view, self.solver, self.limits)
+        return Passes.over(self.network, self.solver, self.limits)
 
     @property
     def least_shortfall(self) -> float:
@@ -147,9 +145,8 @@ def linear_optima(
 def _first(wide: Wide, solver: Solver, limits: Limits) -> Network:
     """The pairs to begin with, by the prices of a sample."""
     sample = wide.sample()
-    program = formulate(sample)
-    passes = Passes(sample, program, View(sample, np.arange(len(sample.edges)), FLOAT), solver, limits)
-    prices = prices_of(sample, program, passes.rough_prices())
+    passes = Passes.over(sample, solver, limits)
+    prices = prices_of(sample, passes.program, passes.natural(passes.rough().row_dual))
     return wide.first(replace(prices, supply=np.zeros_like(prices.supply)))
 
 
@@ -211,9 +208,8 @@ def _on_the_road(network: Network, road: Network) -> Network:
 def _turns(use_at: Ints) -> Ints:
     """Per use: how many before it are merged with it."""
     order = np.argsort(use_at, kind="stable")
-    _, first, count = np.unique(use_at[order], return_index=True, return_counts=True)
     turn = np.empty(len(use_at), dtype=np.int64)
-    turn[order] = np.arange(len(use_at)) - np.repeat(first, count)
+    turn[order] = place_in_run(use_at[order])
     return turn
 
 
@@ -246,7 +242,7 @@ def _in_full_groups(network: Network, duals: Mapping[Label, float]) -> Bools:
     """Edges in some group of some limit that would have to give for more to flow there."""
     full = np.zeros(len(network.edges), dtype=bool)
     for block in network.limits:
-        prices = [duals.get(("limit", *block.key, group), 0.0) for group in block.groups]
+        prices = [duals.get(block.row(group), 0.0) for group in block.groups]
         full[block.edge[np.array(prices)[block.group] < 0]] = True
     return full
 

@@ -17,7 +17,6 @@ import numpy as np
 from collateral_opt.errors import InfeasibleError, SolverError, StoppedError
 from collateral_opt.model.formulation import formulate, most_on, shortfall_aim, tie_aim
 from collateral_opt.model.program import Floats, Label, Program, dual_bound, scale
-from collateral_opt.network.exact import FLOAT
 from collateral_opt.network.network import Network, View
 from collateral_opt.solve.seam import GuidedSession, Limits, Session, Solution, Solver, Status
 from collateral_opt.solve.wide import Missing, Wide, prices_of
@@ -75,6 +74,11 @@ class Passes:
         self._promised = np.full(network.uses.ranks, np.inf)
         self._load(network, program, view)
 
+    @classmethod
+    def over(cls, network: Network, solver: Solver, limits: Limits, wide: Wide | None = None) -> Passes:
+        """Passes over all edges of ``network``."""
+        return cls(network, formulate(network), View.of(network), solver, limits, wide)
+
     def _load(self, network: Network, program: Program, view: View) -> None:
         self.network = network
         self.program = program
@@ -93,7 +97,7 @@ class Passes:
         """Go on with a program that has what this one lacks, and all that has been promised so far."""
         assert self._wide is not None
         network = self._wide.joined(self.network, missing)
-        self._load(network, formulate(network), View(network, np.arange(len(network.edges)), FLOAT))
+        self._load(network, formulate(network), View.of(network))
         self._promise()
         if self._capped is not None:
             self.cap_shortfalls(self._capped)
@@ -167,14 +171,12 @@ class Passes:
 
         return self._minimise("cover", penalised, lambda: self.scaling.objective, costs=True)
 
-    def rough_prices(self) -> Floats:
-        """Duals [rows, natural figures] where what is uncovered costs little more than the dearest pair.
+    def rough(self) -> Solution:
+        """Cost where what is uncovered costs little more than the dearest pair.
 
         A first guess at prices: an answer that leaves something uncovered does not spoil it.
         """
-        solution = self._minimise("first prices", self._mild, lambda: self.scaling.objective, costs=True)
-        duals: Floats = solution.row_dual * self.scaling.objective / self.scaling.row
-        return duals
+        return self._minimise("first prices", self._mild, lambda: self.scaling.objective, costs=True)
 
     def _mild(self) -> Floats:
         edges = self.network.edges
@@ -292,7 +294,7 @@ class Passes:
         if self._wide is None:
             return self.cover_everything()
         # The pairs that matter are found sooner where what is uncovered does not outweigh every cost.
-        rough = self._minimise("first prices", self._mild, lambda: self.scaling.objective, costs=True)
+        rough = self.rough()
         try:
             return self.cover_everything()
         except StoppedError:
@@ -354,14 +356,14 @@ class Passes:
         grow. None where no linear program has that answer. In basis points a year.
         """
         network, switches = self.network, self.network.switches
-        has_least = self._least > self._lot * (1 + 1e-9)
+        least, has_least = network.least_value[self.view.edge], network.has_least[self.view.edge]
         column, at = self.view.columns_of(switches.edge)
         switch = switches.switch[at]
         on = np.bincount(switch, weights=x[column], minlength=len(switches)) > 0
         shut = has_least & (x <= 0)
         shut[column[~on[switch]]] = True
         lower, upper, row_upper = self._lower.copy(), self.program.upper / self.scaling.column, self._row_upper.copy()
-        lower[: self._edges][has_least & ~shut] = (np.minimum(self._least, x) / self.scaling.column[: self._edges])[
+        lower[: self._edges][has_least & ~shut] = (np.minimum(least, x) / self.scaling.column[: self._edges])[
             has_least & ~shut
         ]
         upper[: self._edges][shut] = 0.0
@@ -379,16 +381,13 @@ class Passes:
         self.session.change_row_bounds(self._row_lower, self._row_upper)
         if solution.status is not Status.OPTIMAL:
             return None
-        duals = solution.row_dual * self.scaling.objective / self.scaling.row
+        duals = self.natural(solution.row_dual)
         return dict(zip(self.program.rows.labels, duals.tolist(), strict=True))
 
-    @property
-    def _least(self) -> Floats:
-        return self.network.least_value[self.view.edge]
-
-    @property
-    def _lot(self) -> Floats:
-        return self.network.lot_value[self.view.edge]
+    def natural(self, row_dual: Floats) -> Floats:
+        """Duals of a cost pass [rows] in basis points a year."""
+        duals: Floats = row_dual * self.scaling.objective / self.scaling.row
+        return duals
 
     def bound(self, row_dual: Floats) -> float:
         """What ``row_dual`` [rows, scaled] proves of any cost pass, in base currency times yearly basis points."""
@@ -420,7 +419,7 @@ class Passes:
     def flows(self, solution: Solution, priced: Solution) -> Flows:
         """``solution`` in base currency, with the duals of ``priced``."""
         x = np.clip(solution.x, 0.0, None) * self.scaling.column
-        duals = priced.row_dual * self.scaling.objective / self.scaling.row
+        duals = self.natural(priced.row_dual)
         return Flows(
             x=x[: self._edges],
             short=x[self._shorts],
@@ -450,9 +449,7 @@ def solve_flows(
     Raises:
         SolverError: a pass ended without an answer.
     """
-    program = formulate(network)
-    view = View(network, np.arange(len(network.edges)), FLOAT)
-    passes = Passes(network, program, view, solver, limits, wide)
+    passes = Passes.over(network, solver, limits, wide)
     priced = passes.in_order()
     return passes, passes.flows(passes.break_ties(priced), priced)
 

@@ -90,8 +90,7 @@ def in_lots(network: Network, view: View, program: Program, fine: float = FINE) 
     most = np.minimum(np.maximum(upper[:edges], least), network.held[view.source])
     upper[:edges] = np.where(coarse, np.floor(most / lot_value + 1e-9) * lot_value, most)
     unit[:edges] = np.where(coarse, lot_value, unit[:edges])
-    has_least = (least > lot_value * (1 + 1e-9)) & ~view.into_reserve
-    opens, line = _lines_with_a_least(network.line[view.edge], has_least)
+    opens, line = _lines_with_a_least(network.line[view.edge], network.has_least[view.edge])
     count = int(line.max(initial=-1)) + 1
     of_line: Floats = np.zeros(count)
     np.maximum.at(of_line, line, least[opens])

@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collateral_opt.model.program import Floats, Ints, Labels, Program, Rows
-from collateral_opt.solve.entries import GOLDEN, Entries, Supply, before_in_run, cannot_bind, place_in_run
+from collateral_opt.network.runs import place_in_run
+from collateral_opt.solve.entries import GOLDEN, Entries, Supply, before_in_run, cannot_bind
 from collateral_opt.solve.highs import figures_of, finite
 from collateral_opt.solve.seam import Columns, GrowingSession, GrowingSolver, Limits, Session, Solution, Solver, Status
 

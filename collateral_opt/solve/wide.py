@@ -20,6 +20,7 @@ import numpy as np
 from collateral_opt.model.program import Floats, Program
 from collateral_opt.network.build import Problem
 from collateral_opt.network.network import BlockKey, Bools, GivenCap, Ints, Kind, Network
+from collateral_opt.network.runs import place_in_run
 
 SHORT_OF = 1e-7
 """A program lacks a pair whose reduced cost, in basis points a year, is below the negative of this."""
@@ -183,10 +184,7 @@ class Wide:
             return Missing(np.zeros(0, np.int64), np.zeros(0, np.int64), 0.0)
         use, source, lacking = (np.concatenate(part) for part in zip(*found, strict=True))
         order = np.lexsort((use, lacking, source))
-        ordered = source[order]
-        begins = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
-        place = np.arange(len(order)) - np.repeat(begins, np.diff(np.append(begins, len(order))))
-        kept = order[place < PER_SOURCE]
+        kept = order[place_in_run(source[order]) < PER_SOURCE]
         # What is lacking could be paid by dearer sources: their supply rows allow no more than all there is of each.
         return Missing(use[kept], source[kept], gain + float(np.sum(worst * held)))
 

@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from collateral_opt.book import Book
 from collateral_opt.model.constraints import concentration, signed_weight
 from collateral_opt.network import Network, build_network
-from collateral_opt.network.exact import FLOAT
 from collateral_opt.network.network import LimitBlock, View
 
 Floats = NDArray[np.float64]
@@ -94,7 +93,7 @@ def allocation(book: Book) -> Allocation:
     """
     network = build_network(book.in_full)
     _require_plain(network)
-    edges, view = network.edges, View(network, np.arange(len(network.edges)), FLOAT)
+    edges, view = network.edges, View.of(network)
     limits = [_rows(view, block) for block in network.limits]
     shares = [block for block in network.limits if block.cap.of == "posted"]
     total_of = {id(block): t for t, block in enumerate(shares)}
