@@ -31,13 +31,14 @@ from functools import reduce
 import numpy as np
 
 from collateral_opt.book import Book
+from collateral_opt.model.right_sides import marginal_costs
 from collateral_opt.network.build import Problem
 from collateral_opt.network.facts import gather
 from collateral_opt.network.network import Floats
 from collateral_opt.scenarios.change import Change, PlacedChange, Places
 from collateral_opt.scenarios.figures import Figures
 from collateral_opt.scenarios.warm import Warm, loaded
-from collateral_opt.solve.linear import Linear, linear_optima
+from collateral_opt.solve.linear import better, linear_optima
 from collateral_opt.solve.passes import COVERED
 from collateral_opt.solve.registry import solver_named
 from collateral_opt.solve.seam import Limits
@@ -219,42 +220,18 @@ def solve_afresh(book: Book, change: Change) -> Scenario:
     changed = change.applied_to(book)
     limits = Limits(seconds=changed.settings.time_limit_s)
     optima = linear_optima(Problem(gather(changed.in_full)), solver_named("highs"), limits)
-    best = reduce(_better, optima)
+    best = reduce(better, optima)
     uses, flows = best.network.uses, best.flows
     short = np.where(flows.short > COVERED * uses.size[: uses.asking], flows.short, 0.0)
     years = float(best.network.horizon_years)
+    marginal = marginal_costs(best.network, flows.duals)
     return Scenario(
         name=change.name,
         cost=flows.cost / BASIS_POINTS * years,
         bound=min(flows.bound, flows.cost) / BASIS_POINTS * years,
         shortfalls=_positive(uses.ids, short[: uses.calls]),
         total_shortfall=float(np.sum(short[: uses.demands])),
-        marginal_cost_bps=_marginal(best),
+        marginal_cost_bps=dict(zip(uses.ids[: uses.calls], marginal[: uses.calls].tolist(), strict=True)),
         reserve_shortfalls=_positive(uses.ids[uses.demands :], short[uses.demands :]),
         warm=False,
     )
-
-
-def _marginal(optimum: Linear) -> dict[str, float]:
-    """Of each call the dual of its cover, and of the shares of requirements that it gives room to."""
-    network, duals = optimum.network, optimum.flows.duals
-    uses, room = network.uses, np.zeros(len(network.agreement_ids))
-    for block in network.limits:
-        if block.cap.of == "requirement" and block.follows_calls and block.agreement >= 0:
-            is_open = zip(block.groups, block.shut, strict=True)
-            worth = sum(duals.get(block.row(group), 0.0) for group, shut in is_open if not shut)
-            room[block.agreement] += block.cap.share * worth
-    agreement = uses.agreement[: uses.calls].tolist()
-    return {
-        label[1]: float(duals["cover", *label] + room[at])
-        for label, at in zip(uses.label[: uses.calls], agreement, strict=True)
-    }
-
-
-def _better(one: Linear, other: Linear) -> Linear:
-    """The one that is less short, first rank first; then the cheaper."""
-    room = 10 * COVERED * float(np.sum(one.network.uses.lacking))
-    for reached, there in zip(one.reduced.reached, other.reduced.reached, strict=True):
-        if abs(reached - there) > room:
-            return one if reached < there else other
-    return one if one.flows.cost <= other.flows.cost else other

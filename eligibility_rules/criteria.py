@@ -76,8 +76,9 @@ def column_in(leaf: ColumnIn, facts: Facts, context: Context) -> Truth:
         wanted_days = np.array([day(value) for value in leaf.values], dtype="datetime64[D]")
         return truth_of(np.isin(days, wanted_days), ~np.isnat(days))
     column = facts.text(leaf.column)
+    wanted_texts = frozenset(leaf.values)
     flags = {value.lower() for value in leaf.values} & {"true", "false"}
-    hit = [TRUE if value in leaf.values or value.lower() in flags else FALSE for value in column.values]
+    hit = [TRUE if value in wanted_texts or value.lower() in flags else FALSE for value in column.values]
     return column.look_up(np.array(hit, dtype=np.int8), UNKNOWN)
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
+import pandas as pd
 
 from collateral_opt.network.build import Problem
 from collateral_opt.network.facts import Facts
@@ -210,12 +211,9 @@ def _like_sources(problem: Problem) -> Ints:
     """Per source the number of its kind, in their order; only holdings have others of their kind."""
     facts, sources, book = problem.facts, problem.facts.sources, problem.facts.book
     own = ~sources.is_holding | (sources.quantity <= 0)
-    ids = np.array(sources.ids, dtype=object)
-    assets = np.array(facts.assets.ids, dtype=object)[sources.asset]
     for table in (book.costs, book.pins):
-        named = table["holding_id"].dropna()
-        own |= np.isin(ids, named.to_numpy(dtype=object))
-    own |= np.isin(assets, book.costs["asset_id"].dropna().to_numpy(dtype=object))
+        own |= pd.Index(sources.ids).isin(table["holding_id"].dropna())
+    own |= pd.Index(facts.assets.ids).isin(book.costs["asset_id"].dropna())[sources.asset]
     own |= bool(book.house_limits)
     # Of what earns, a facility may be given more than it needs, each source up to a bound of its own.
     own |= bool(facts.uses.facilities) & (sources.cost_bps < 0)

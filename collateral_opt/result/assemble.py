@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from collateral_opt.book import Book
+from collateral_opt.model.right_sides import marginal_costs
 from collateral_opt.network.exact import exact
-from collateral_opt.network.network import Floats, View
+from collateral_opt.network.network import View
 from collateral_opt.result.answer import Answer, Line, Stay
 from collateral_opt.result.changes import changes
 from collateral_opt.result.measure import measured
@@ -155,7 +156,7 @@ def _financing(answer: Answer) -> pd.DataFrame:
 
 def _calls(answer: Answer) -> pd.DataFrame:
     network, ledger = answer.network, answer.ledger
-    marginal = _marginal_costs(answer)
+    marginal = marginal_costs(answer.network, answer.prices)
     rows: list[tuple[Any, ...]] = []
     for j, identifier in enumerate(network.uses.ids[: network.uses.calls]):
         required = network.uses.required[j]
@@ -178,7 +179,7 @@ def _calls(answer: Answer) -> pd.DataFrame:
 def _agreements(answer: Answer) -> pd.DataFrame:
     """Of each agreement what it requires beside its calls, and what is there for that after the run."""
     uses, ledger = answer.network.uses, answer.ledger
-    marginal = _marginal_costs(answer)
+    marginal = marginal_costs(answer.network, answer.prices)
     staying, replacing = _stays_by_agreement(answer), _lines_by_use(answer)
     rows: list[tuple[Any, ...]] = []
     for j in range(uses.calls, uses.demands):
@@ -207,18 +208,6 @@ def _agreements(answer: Answer) -> pd.DataFrame:
 def _shown(shortfall: Fraction) -> float:
     """To the cent, but a shortfall is never shown as none."""
     return max(cents(shortfall), 0.01) if shortfall else 0.0
-
-
-def _marginal_costs(answer: Answer) -> Floats:
-    """Per use that asks: the dual of its cover, less what the room is worth that it gives to caps on it."""
-    uses, duals = answer.network.uses, answer.prices
-    cost = np.array([duals[("cover", *label)] for label in uses.label[: uses.asking]])
-    for block in answer.network.limits:
-        governed = block.governed[block.governed < uses.asking]
-        if block.cap.of == "requirement" and block.follows_calls and len(governed):
-            worth = sum(_worth(duals.get(block.row(group), 0.0)) for group in block.groups)
-            cost[governed] -= block.cap.share * worth
-    return cost
 
 
 def _inventory(answer: Answer) -> pd.DataFrame:
@@ -256,7 +245,7 @@ def _worth(dual: float) -> float:
 
 def _reserves(answer: Answer) -> pd.DataFrame:
     uses = answer.network.uses
-    marginal = _marginal_costs(answer)
+    marginal = marginal_costs(answer.network, answer.prices)
     rows: list[tuple[Any, ...]] = []
     for r, short in enumerate(answer.lacking):
         j = uses.demands + r

@@ -23,6 +23,7 @@ from collateral_opt.network.network import Bools, Ints, Network, View
 from collateral_opt.network.runs import place_in_run
 from collateral_opt.solve.ledger import Ledger
 from collateral_opt.solve.linear import NEAR, SMALL, Linear
+from collateral_opt.solve.lines import LineSearch, nearest, on_chosen_lines, reduced_cost_of_lines, with_switches_of
 from collateral_opt.solve.passes import COVERED, Flows, Passes
 from collateral_opt.solve.polishing import COARSE, FINE, in_lots, in_whole_lots, polish, taken_over
 from collateral_opt.solve.reserves import count_reserves
@@ -38,8 +39,14 @@ MOST_NODES = 1_000
 """And no more than so many nodes, however few the edges."""
 FOCUS = 240
 """Most edges of the integer program that decides which lines there are, unless more are in use."""
-REPEATS = 3
-"""How often that integer program is asked again around its own answer."""
+LOT_NODES = 10
+"""Most nodes of an integer program that finds the lots of lines chosen before."""
+REPEATS = 2
+"""How often a call left short by single lots is asked for other lines, ..."""
+MOST_SHORT = 8
+"""... if it is one of so many, ..."""
+TOGETHER, BESIDE = 4, 20
+"""... with so many calls free to change theirs, and so many edges of each to choose from."""
 
 
 def make_executable(linear: Linear, mip_gap: float) -> tuple[Linear, Ledger]:
@@ -49,7 +56,10 @@ def make_executable(linear: Linear, mip_gap: float) -> tuple[Linear, Ledger]:
     then reserves, least short, and costs least. Where the network was too narrow, a wider one comes back with them.
     """
     network, flows = linear.network, linear.flows
-    targets = [flows.x, *(flows_on_few_lines(linear.passes, flows) if len(network.switches) else ())]
+    if _caps_assets(network):
+        targets = [flows.x, *on_chosen_lines(linear, mip_gap)]
+    else:
+        targets = [flows.x, *(flows_on_few_lines(linear.passes, flows) if len(network.switches) else ())]
     free = _settled(linear, targets, mip_gap, {})
     if network.uses.asking == network.uses.demands:
         return free
@@ -126,34 +136,69 @@ def _settled(
     short = np.flatnonzero(np.array([float(s) for s in ledger.shortfalls()]) > flows.short[: network.uses.demands])
     wide = linear.widened(short)
     if wide is not linear:
-        return _settled(wide, [wide.flows.x], mip_gap, set_aside)
+        chosen = on_chosen_lines(wide, mip_gap) if _caps_assets(network) else []
+        return _settled(wide, [wide.flows.x, *chosen], mip_gap, set_aside)
     wider = np.union1d(pool, np.flatnonzero(np.isin(network.edges.use, short) & _whole_lines(network)))
     if len(wider) > len(pool):
         # The edges nearest to being used may be those that make no whole line: what is short asks all the others.
         ledger = _best_placed(network, flows, targets, wider, prices, mip_gap, set_aside)
     make_way(ledger, prices[ledger.edge])
     if len(network.switches) and not _close_enough(ledger, flows, mip_gap):
-        for fine in (COARSE, FINE):
-            if _is_shorter(ledger, flows) and len(ledger.edge) <= SMALL:
-                # Any edge may be the one that helps.
-                polish(
-                    ledger, prices[ledger.edge], solver, _effort(ledger, limits, mip_gap), fine, Passes.least_shortfalls
-                )
-        # Few assets a call can mean that single lots decide who is covered. Movements are a matter of which lines, and
-        # there the root of the search finds nearly all there is to find.
-        caps_assets = any(label[0] == "asset" for label in network.switches.labels)
-        for fine in (COARSE, *[FINE] * (REPEATS if caps_assets else 0)):
-            few = _focused(ledger, targets, prices)
-            before = standing(few)
-            effort = _effort(few, limits, mip_gap)
-            polish(few, prices[few.edge], solver, effort if caps_assets else replace(effort, mip_nodes=1), fine)
-            _spread(few, ledger)
-            if fine == FINE and standing(few) == before:
-                break
-    if _leaves_short(ledger, flows) or (len(ledger.edge) <= TINY and not _close_enough(ledger, flows, mip_gap)):
+        if _caps_assets(network):
+            _settle_lots(ledger, linear, targets, prices, mip_gap)
+        else:
+            _choose_lines(ledger, linear, targets, prices, mip_gap)
+    tiny = len(ledger.edge) <= (FOCUS if _caps_assets(network) else TINY)
+    may_search = tiny or not _caps_assets(network)
+    if (may_search and _leaves_short(ledger, flows)) or (tiny and not _close_enough(ledger, flows, mip_gap)):
         polish(ledger, prices[ledger.edge], solver, _effort(ledger, limits, mip_gap), FINE)
     leave_in_place(ledger)
     return linear, ledger
+
+
+def _caps_assets(network: Network) -> bool:
+    """Whether some call may be given only so many assets."""
+    return any(label[0] == "asset" for label in network.switches.labels)
+
+
+def _choose_lines(ledger: Ledger, linear: Linear, targets: Sequence[Floats], prices: Floats, mip_gap: float) -> None:
+    """Improve the ledger by integer programs over few edges, in which lines that cost or count are chosen."""
+    flows, solver, limits = linear.flows, linear.solver, linear.limits
+    for fine in (COARSE, FINE):
+        if _is_shorter(ledger, flows) and len(ledger.edge) <= SMALL:
+            # Any edge may be the one that helps.
+            polish(ledger, prices[ledger.edge], solver, _effort(ledger, limits, mip_gap), fine, Passes.least_shortfalls)
+    # Movements are a matter of which lines: there the root of the search finds nearly all there is to find.
+    few = _focused(ledger, targets, prices)
+    polish(few, prices[few.edge], solver, replace(_effort(few, limits, mip_gap), mip_nodes=1), COARSE)
+    _spread(few, ledger)
+
+
+def _settle_lots(ledger: Ledger, linear: Linear, targets: Sequence[Floats], prices: Floats, mip_gap: float) -> None:
+    """Find the best lots of the lines there are; then, where single lots leave a call short, other lines for it."""
+    network, flows = linear.network, linear.flows
+    limits = replace(linear.limits, mip_gap=mip_gap, mip_nodes=LOT_NODES)
+    price = reduced_cost_of_lines(network, flows)
+    search = LineSearch(network, price, linear.solver, limits, mip_gap)
+    among = nearest(network, price, BESIDE, network.in_lots)
+    for turn in range(REPEATS + 1):
+        short = [j for j in range(network.uses.calls) if ledger.missing[j] > 0][:MOST_SHORT] if turn else [-1]
+        for j in short:
+            if turn and (limits.are_over or not _is_shorter(ledger, flows)):
+                return
+            search.x = np.zeros(len(network.edges))
+            search.x[ledger.edge] = ledger.market_values()
+            there = search.x > 0
+            if turn:
+                joining = among[np.isin(network.edges.use[among], search.beside(j, TOGETHER, turn - 1))]
+                there[np.intersect1d(joining, ledger.edge)] = True
+            else:
+                there |= np.any([x > 0 for x in targets[1:]], axis=0)
+                there[sorted(network.pinned)] = True
+            few = narrowed(ledger, np.flatnonzero(there), with_switches_of(network, there))
+            # With a penalty on what is short, and not step by step, the cost stays in sight.
+            polish(few, prices[few.edge], linear.solver, limits, FINE, Passes.cover_everything)
+            _spread(few, ledger)
 
 
 def _effort(ledger: Ledger, limits: Limits, mip_gap: float) -> Limits:

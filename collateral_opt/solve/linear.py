@@ -20,9 +20,10 @@ from collateral_opt.network.build import Problem
 from collateral_opt.network.network import Bools, Ints, Kind, Network
 from collateral_opt.network.reduction import Reduction, reduce
 from collateral_opt.network.runs import place_in_run, ranges
-from collateral_opt.solve.passes import Flows, Passes, cost_bound, solve_flows
+from collateral_opt.solve.passes import COVERED, Flows, Passes, cost_bound, solve_flows
 from collateral_opt.solve.seam import Limits, Solver
-from collateral_opt.solve.wide import Wide, prices_of
+from collateral_opt.solve.start import first_network
+from collateral_opt.solve.wide import Wide
 
 SMALL = 2_000
 """Pairs up to which a problem is small enough to be solved, and made executable, as it is."""
@@ -127,7 +128,7 @@ def linear_optima(
     standing = problem if reduction is None else reduction.reduced
     wide = Wide(standing) if merge and standing.pairs > many and Wide.can_price(standing) else None
     nothing, found = InfeasibleError("there is no road"), 0
-    for road in standing.network().roads() if wide is None else (_first(wide, solver, limits),):
+    for road in standing.network().roads() if wide is None else (first_network(wide, solver, limits),):
         try:
             optimum = Linear.of(road, solver, limits, wide)
         except InfeasibleError as error:
@@ -142,12 +143,13 @@ def linear_optima(
         raise nothing
 
 
-def _first(wide: Wide, solver: Solver, limits: Limits) -> Network:
-    """The pairs to begin with, by the prices of a sample."""
-    sample = wide.sample()
-    passes = Passes.over(sample, solver, limits)
-    prices = prices_of(sample, passes.program, passes.natural(passes.rough().row_dual))
-    return wide.first(replace(prices, supply=np.zeros_like(prices.supply)))
+def better(one: Linear, other: Linear) -> Linear:
+    """The one that is less short, first rank first; then the cheaper."""
+    room = 10 * COVERED * float(np.sum(one.network.uses.lacking))
+    for reached, there in zip(one.reduced.reached, other.reduced.reached, strict=True):
+        if abs(reached - there) > room:
+            return one if reached < there else other
+    return one if one.flows.cost <= other.flows.cost else other
 
 
 def _in_whole(
@@ -174,7 +176,7 @@ def _in_whole(
         return np.intersect1d(open_to, np.concatenate(wanted)).astype(np.int64)
 
     edges = whole.edges(worth_having)
-    network = _on_the_road(whole.network(edges, all_groups=whole.pairs <= MANY), reduced)
+    network = on_the_road(whole.network(edges, all_groups=whole.pairs <= MANY), reduced)
     sources = len(whole.facts.sources)
     x = np.zeros(len(edges))
     x[np.searchsorted(edges.use * sources + edges.source, use * sources + source)] = amount
@@ -189,7 +191,7 @@ def _in_whole(
     return Linear(network, flows, passes, found, solver, limits, reduction, further)
 
 
-def _on_the_road(network: Network, road: Network) -> Network:
+def on_the_road(network: Network, road: Network) -> Network:
     """``network`` with just those groups shut that are shut on ``road``."""
     shut = {
         (block.key, group): bool(is_shut)

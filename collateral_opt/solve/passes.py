@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
+from itertools import count
 
 import numpy as np
 
@@ -113,10 +114,12 @@ class Passes:
         self.session.change_costs(cost())
         solution = self._run(aim)
         self._remember(solution, 0.0, costs)
-        while self._wide is not None and self.program.integer is None:
+        for rounds in count():
+            if self._wide is None or self.program.integer is not None:
+                break
             duals = solution.row_dual * unit() / self.scaling.row
             prices = prices_of(self.network, self.program, duals)
-            missing = self._wide.missing(self.network, prices, costs=costs)
+            missing = self._wide.missing(self.network, prices, costs=costs, rounds=rounds)
             self._remember(solution, missing.gain, costs)
             if not len(missing.use) or self.limits.are_over:
                 break
@@ -355,27 +358,11 @@ class Passes:
         What a line costs for being there is paid whatever its size, and a line that is as small as it may be can only
         grow. None where no linear program has that answer. In basis points a year.
         """
-        network, switches = self.network, self.network.switches
-        least, has_least = network.least_value[self.view.edge], network.has_least[self.view.edge]
-        column, at = self.view.columns_of(switches.edge)
-        switch = switches.switch[at]
-        on = np.bincount(switch, weights=x[column], minlength=len(switches)) > 0
-        shut = has_least & (x <= 0)
-        shut[column[~on[switch]]] = True
-        lower, upper, row_upper = self._lower.copy(), self.program.upper / self.scaling.column, self._row_upper.copy()
-        lower[: self._edges][has_least & ~shut] = (np.minimum(least, x) / self.scaling.column[: self._edges])[
-            has_least & ~shut
-        ]
-        upper[: self._edges][shut] = 0.0
-        upper[self._shorts] = (short + 1e-6 * network.uses.size[: len(short)]) / self.scaling.column[self._shorts]
-        free = [r for r, label in enumerate(self.program.rows.labels) if label[0] in ("promised", "switch", "budget")]
-        row_upper[free] = np.inf
-        cost = self.scaled.cost.copy()
-        first = self._edges + network.uses.asking
-        cost[first : first + len(switches)] = 0.0
-        self.session.change_column_bounds(lower, upper)
+        alone, column = with_lines(self.program, self.view, x, short), self.scaling.column
+        row_upper = np.where(np.asarray(alone.rows.upper, dtype=np.float64) == np.inf, np.inf, self._row_upper)
+        self.session.change_column_bounds(alone.lower / column, alone.upper / column)
         self.session.change_row_bounds(self._row_lower, row_upper)
-        self.session.change_costs(cost)
+        self.session.change_costs(alone.cost * column / self.scaling.objective)
         solution = self.session.solve(self.limits.now())
         self.session.change_column_bounds(self._lower, self._upper)
         self.session.change_row_bounds(self._row_lower, self._row_upper)
@@ -429,6 +416,29 @@ class Passes:
             duals=dict(zip(self.program.rows.labels, duals.tolist(), strict=True)),
             reduced_cost=(priced.reduced_cost * self.scaling.objective / self.scaling.column)[: self._edges],
         )
+
+
+def with_lines(program: Program, view: View, x: Floats, short: Floats) -> Program:
+    """``program``, which is of ``view``, where just the lines of ``x`` [edges] are there and nobody is shorter than
+    ``short`` [calls, then reserves; base currency].
+    """
+    network, switches, edges = view.network, view.network.switches, len(view.edge)
+    shorts, lines = slice(edges, edges + len(short)), slice(edges + len(short), edges + len(short) + len(switches))
+    has_least = network.has_least[view.edge]
+    column, at = view.columns_of(switches.edge)
+    switch = switches.switch[at]
+    on = np.bincount(switch, weights=x[column], minlength=len(switches)) > 0
+    shut = has_least & (x <= 0)
+    shut[column[~on[switch]]] = True
+    lower, upper, cost = program.lower.copy(), program.upper.copy(), program.cost.copy()
+    lower[:edges] = np.where(has_least & ~shut, np.minimum(network.least_value[view.edge], x), lower[:edges])
+    upper[:edges][shut] = 0.0
+    upper[shorts] = short + 1e-6 * network.uses.size[: len(short)]
+    cost[lines] = 0.0
+    row_upper = np.array(program.rows.upper, dtype=np.float64)
+    free = [r for r, label in enumerate(program.rows.labels) if label[0] in ("promised", "switch", "budget")]
+    row_upper[free] = np.inf
+    return replace(program, lower=lower, upper=upper, cost=cost, rows=replace(program.rows, upper=row_upper))
 
 
 def _carried(network: Network, x: Floats, wider: Network) -> Floats:

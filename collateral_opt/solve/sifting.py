@@ -43,7 +43,7 @@ NEAREST = 3
 AMPLE = 4
 """... and of each row that asks for something, the nearest columns that could give it so many times over."""
 PER_SOURCE = 2
-"""Columns of one source that join in a round."""
+"""Columns of one source that join in a round, or as many as could take all there is of it."""
 AFRESH = 0.5
 """Where more than this share of the part's columns join, it is loaded anew, and not continued from its basis."""
 SHRUNK = 0.5
@@ -415,7 +415,11 @@ class SiftingSession:
         saving = np.flatnonzero((reduced < -TOLERANCE) & ~self._chosen & (self._tight > 0))
         source = self._program.source[saving]
         order = np.lexsort((saving, (reduced / self._supply.share)[saving], source))
-        return np.sort(saving[order][place_in_run(source[order]) < PER_SOURCE])
+        best, source = saving[order], source[order]
+        supply = self._supply.row[best]
+        enough = np.where(supply >= 0, self._row_upper[supply] / self._supply.share[best], 0.0)
+        wanted = (place_in_run(source) < PER_SOURCE) | (before_in_run(source, self._tight[best]) < enough)
+        return np.sort(best[wanted])
 
     def _bound(self, dual: Floats, reduced: Floats) -> float:
         """What the duals prove: :func:`~collateral_opt.model.program.dual_bound` with the reduced costs in hand."""

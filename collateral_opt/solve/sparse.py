@@ -96,4 +96,4 @@ def typical_cost(passes: Passes, flows: Flows) -> float:
 
 def whole_cost(passes: Passes, flows: Flows) -> float:
     """What all lines cost or save together, in base currency times yearly basis points."""
-    return float(np.sum(np.abs(passes.network.edges.cost_bps) * flows.x))
+    return float(np.sum(np.abs(passes.network.edges.cost_bps[passes.view.edge]) * flows.x))

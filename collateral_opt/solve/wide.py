@@ -12,7 +12,7 @@ are written down.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -21,33 +21,37 @@ from collateral_opt.model.program import Floats, Program
 from collateral_opt.network.build import Problem
 from collateral_opt.network.network import BlockKey, Bools, GivenCap, Ints, Kind, Network
 from collateral_opt.network.runs import place_in_run
+from collateral_opt.solve.entries import GOLDEN, before_in_run
 
 SHORT_OF = 1e-7
 """A program lacks a pair whose reduced cost, in basis points a year, is below the negative of this."""
 NEARBY = 0.02
 """Where it does, pairs join that would with prices changed by this share of what a source costs on average."""
+SETTLED = 3
+"""After so many rounds only what is lacking joins."""
+PLASTIC = 0.7548776662466927
+"""Multiples of this and of the golden section are spread evenly over a square."""
+FAR = 0.5
+"""What is lacking by much is ranked by anything from this share of it to all of it."""
 PER_USE = 800
 """Most pairs of a use that join in a round, ..."""
 PER_SOURCE = 5
-"""... and most of a source."""
-AMPLE = 8.0
-"""The first pairs of a use could cover it so many times."""
-FEWEST = 25
-"""And are no fewer than this."""
-SAMPLE = 20
-"""Every so-manieth holding is in the sample that gives the first prices."""
+"""... and most of a source, unless it could serve more."""
+
+
+LimitPrices = tuple[str, Ints, Floats, float]
+"""Of a limit: measure, group of each asset, dual of each group, and what all groups' shares cost any pair."""
 
 
 @dataclass(frozen=True)
 class Prices:
-    """What a solved program says about any pair, by position: of uses, sources, counted holdings, and limits."""
+    """What a solved program says about any pair, by position: of uses, sources, counted holdings, and limits by use."""
 
     cover: Floats
     supply: Floats
     home: Floats
     counted: dict[tuple[int, int], float]
-    limits: dict[int, list[tuple[str, Ints, Floats, float]]]
-    """By use: measure, group of each asset, dual of each group, and what all groups' shares cost any pair."""
+    limits: dict[int, list[LimitPrices]]
     blocks: dict[BlockKey, Floats]
     """By block: dual of each group."""
 
@@ -84,7 +88,13 @@ class Wide:
     """The pairs of ``problem``, most of which are only priced."""
 
     def __init__(self, problem: Problem) -> None:
-        self._problem = problem
+        self.problem = problem
+
+    @cached_property
+    def nearby(self) -> float:
+        """Basis points a year by which prices may be off while what is nearest is still found."""
+        cost = self.problem.facts.sources.cost_bps
+        return NEARBY * float(np.abs(cost).mean()) if len(cost) else 0.0
 
     @staticmethod
     def can_price(problem: Problem) -> bool:
@@ -97,14 +107,14 @@ class Wide:
     @cached_property
     def overshoot(self) -> Floats:
         """By use no less than what :attr:`Network.overshoot` would be with all pairs."""
-        facts = self._problem.facts
+        facts = self.problem.facts
         assets, uses, sources = facts.assets, facts.uses, facts.sources
         lot_value = (assets.lot * assets.unit_value)[sources.asset]
         least = (assets.min_quantity * assets.unit_value)[sources.asset]
         coarsest = np.maximum(lot_value, least) + lot_value if sources.coarsest is None else sources.coarsest
         members = np.ones(len(uses)) if uses.members is None else uses.members
         most = np.zeros(len(uses))
-        for j, at, factor, _ in self._problem.rows():
+        for j, at, factor, _ in self.problem.rows():
             if len(at):
                 most[j] = members[j] * float(np.max(factor * (float(uses.min_line[j]) + coarsest[at])))
         return most
@@ -113,60 +123,29 @@ class Wide:
         """The network of some pairs."""
         order = np.lexsort((source, use))
         use, source = use[order], source[order]
-        first = np.searchsorted(use, np.arange(len(self._problem.facts.uses) + 1)).tolist()
-        edges = self._problem.edges(lambda j, _: np.unique(source[first[j] : first[j + 1]]))
-        return self._problem.network(edges, all_groups=False)
+        first = np.searchsorted(use, np.arange(len(self.problem.facts.uses) + 1)).tolist()
+        edges = self.problem.edges(lambda j, _: np.unique(source[first[j] : first[j + 1]]))
+        return self.problem.network(edges, all_groups=False)
 
     def joined(self, network: Network, missing: Missing) -> Network:
         """``network`` with what it lacks."""
         edges = network.edges
         return self.network(np.append(edges.use, missing.use), np.append(edges.source, missing.source))
 
-    def sample(self) -> Network:
-        """Every so-manieth holding, each as large as all that it stands for; and whatever is no holding."""
-        sources = self._problem.facts.sources
-        held = np.flatnonzero(sources.is_holding & (sources.quantity > 0))
-        taken = held[np.lexsort((held, sources.cost_bps[held]))][::SAMPLE]
-        times = np.where(sources.is_holding, 0.0, 1.0)
-        times[taken] = SAMPLE
-        network = self._problem.network(self._problem.edges(lambda _, at: at[times[at] > 0]), all_groups=False)
-        return replace(network, sources=replace(sources, quantity=sources.quantity * times))
+    def missing(self, network: Network, prices: Prices, *, costs: bool = True, rounds: int = 0) -> Missing:
+        """What ``network`` lacks by ``prices``, the best of each source first; without ``costs`` no pair has any.
 
-    def first(self, prices: Prices) -> Network:
-        """The pairs nearest to being used: of each use until they could cover it amply, and two of each source."""
-        facts = self._problem.facts
-        held = facts.sources.quantity * facts.assets.unit_value[facts.sources.asset]
-        best = np.full((2, len(held)), np.inf)
-        of = np.full((2, len(held)), -1, dtype=np.int64)
-        for j, at, reduced, _ in self._priced(prices):
-            first, second = reduced < best[0, at], reduced < best[1, at]
-            best[1, at] = np.where(first, best[0, at], np.where(second, reduced, best[1, at]))
-            of[1, at] = np.where(first, of[0, at], np.where(second, j, of[1, at]))
-            best[0, at] = np.where(first, reduced, best[0, at])
-            of[0, at] = np.where(first, j, of[0, at])
-        use, source = [of[of >= 0]], [np.nonzero(of >= 0)[1]]
-        for j, at, reduced, factor in self._priced(prices):
-            order = np.argsort(reduced - np.minimum(best[0, at], 0.0), kind="stable")
-            could = np.cumsum((factor * held[at])[order])
-            count = max(FEWEST, int(np.searchsorted(could, AMPLE * facts.uses.size[j])) + 1)
-            if facts.uses.kind[j] == Kind.RESERVE:
-                count = len(at)
-            source.append(at[order[:count]])
-            use.append(np.full(len(source[-1]), j))
-        return self.network(np.concatenate(use), np.concatenate(source))
-
-    def missing(self, network: Network, prices: Prices, *, costs: bool = True) -> Missing:
-        """What ``network`` lacks by ``prices``, the best of each source first; without ``costs`` no pair has any."""
+        The more ``rounds`` there were, the less prices are still to move: pairs join for being near in the first few.
+        """
         edges, sources = network.edges, len(network.sources)
         there = edges.use * sources + edges.source
         held = network.held
         # An aim without costs has prices of its own size: there only what is lacking joins.
-        typical = float(np.abs(network.sources.cost_bps).mean()) if costs and sources else 0.0
-        nearby = NEARBY * typical if typical else -SHORT_OF
+        width = self.nearby / 2**rounds if costs and rounds < SETTLED else 0.0
         gain, worst, lacks = 0.0, np.zeros(sources), False
         found: list[tuple[Ints, Ints, Floats]] = []
-        for j, at, reduced, factor in self._priced(prices, costs=costs):
-            short = np.flatnonzero(reduced < nearby)
+        for j, at, reduced, factor in self.priced(prices, costs=costs):
+            short = np.flatnonzero(reduced < (width or -SHORT_OF))
             short = short[~_in_sorted(j * sources + at[short], there)]
             if not len(short):
                 continue
@@ -178,21 +157,25 @@ class Wide:
                 gain += float(np.sum(saved * most))
             else:
                 worst[at] = np.minimum(worst[at], saved)
-            best = np.argsort(lacking, kind="stable")[:PER_USE]
-            found.append((np.full(len(best), j), at[best], lacking[best]))
+            # The further prices are off, the less they say which of the pairs that are lacking is best.
+            spread = np.where(saved < 0, -FAR * saved, width)
+            rank = lacking + spread * scattered(j, at) - width * (saved < 0)
+            best = np.argsort(rank, kind="stable")[:PER_USE]
+            found.append((np.full(len(best), j), at[best], rank[best]))
         if not lacks:
             return Missing(np.zeros(0, np.int64), np.zeros(0, np.int64), 0.0)
-        use, source, lacking = (np.concatenate(part) for part in zip(*found, strict=True))
-        order = np.lexsort((use, lacking, source))
-        kept = order[place_in_run(source[order]) < PER_SOURCE]
+        use, source, rank = (np.concatenate(part) for part in zip(*found, strict=True))
+        order = np.lexsort((use, rank, source))
+        before = before_in_run(source[order], network.uses.size[use[order]])
+        kept = order[(place_in_run(source[order]) < PER_SOURCE) | (before < held[source[order]])]
         # What is lacking could be paid by dearer sources: their supply rows allow no more than all there is of each.
         return Missing(use[kept], source[kept], gain + float(np.sum(worst * held)))
 
-    def _priced(self, prices: Prices, *, costs: bool = True) -> Iterator[tuple[int, Ints, Floats, Floats]]:
+    def priced(self, prices: Prices, *, costs: bool = True) -> Iterator[tuple[int, Ints, Floats, Floats]]:
         """Use by use: the sources open to it, their reduced costs (basis points a year) and factors."""
-        facts = self._problem.facts
+        facts = self.problem.facts
         unit_value = facts.assets.unit_value
-        for j, at, factor, cost in self._problem.rows():
+        for j, at, factor, cost in self.problem.rows():
             asset = facts.sources.asset[at]
             reduced = (cost if costs else 0.0) - prices.cover[j] * factor
             if facts.uses.kind[j] == Kind.RESERVE:
@@ -227,7 +210,7 @@ def prices_of(network: Network, program: Program, dual: Floats) -> Prices:
     for edge, eta in zip(about[3].tolist(), parts[3].tolist(), strict=True):
         home[network.edges.source[edge]] += eta
         counted[int(network.edges.use[edge]), int(network.edges.source[edge])] = eta
-    limits: dict[int, list[tuple[str, Ints, Floats, float]]] = {}
+    limits: dict[int, list[LimitPrices]] = {}
     blocks: dict[BlockKey, Floats] = {}
     for block, duals, groups in zip(network.limits, parts[7:], about[7:], strict=False):
         if block.kinds is None or isinstance(block.cap, GivenCap) or not duals.any():
@@ -241,6 +224,11 @@ def prices_of(network: Network, program: Program, dual: Floats) -> Prices:
         for j in block.governed.tolist():
             limits.setdefault(j, []).append((block.measure, block.kinds.group, by_group, float(of_all)))
     return Prices(cover, supply, home, counted, limits, blocks)
+
+
+def scattered(use: int, source: Ints) -> Floats:
+    """Numbers from 0 to 1, spread evenly over the sources, and differently for each use."""
+    return np.asarray(np.modf(source * GOLDEN + use * PLASTIC)[0])
 
 
 def _in_sorted(values: Ints, known: Ints) -> Bools:

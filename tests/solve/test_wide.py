@@ -57,7 +57,7 @@ def test_any_prices_give_every_pair_the_reduced_cost_of_its_column() -> None:
         entries = duals[program.rows.row] * program.rows.coefficient
         expected = program.cost - np.bincount(program.rows.column, weights=entries, minlength=program.n_columns)
         wide = Wide(problem)
-        priced = [reduced for _, _, reduced, _ in wide._priced(prices_of(network, program, duals))]
+        priced = [reduced for _, _, reduced, _ in wide.priced(prices_of(network, program, duals))]
         pairs = np.concatenate([np.zeros(0), *priced])
         np.testing.assert_allclose(pairs, expected[: len(network.edges)], atol=1e-9, rtol=1e-9)
 
