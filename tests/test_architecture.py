@@ -16,6 +16,14 @@ MAY_IMPORT = {
     "collateral_opt/model": {"collateral_opt.network", "collateral_opt.model"},
     "collateral_opt/solve": {"collateral_opt.network", "collateral_opt.model", "collateral_opt.solve"},
     "collateral_opt/result/checker": {"collateral_opt.book", "collateral_opt.result.checker"},
+    "collateral_opt/explain": {
+        "collateral_opt.book",
+        "collateral_opt.network",
+        "collateral_opt.model",
+        "collateral_opt.solve",
+        "collateral_opt.result",
+        "collateral_opt.explain",
+    },
     "collateral_opt/io": {"collateral_opt.book", "collateral_opt.result", "collateral_opt.io"},
 }
 SOLVERS = {"pulp", "highspy"}

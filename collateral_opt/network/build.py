@@ -136,6 +136,10 @@ class Problem:
         """Whether a line can cost something for being there, or lines are counted."""
         return counts_lines(self.facts)
 
+    def cash_return(self, use: int) -> Floats:
+        """Per source: what a year of it earns at ``use``, in basis points of market value; its cost is after that."""
+        return self._costs.earned_at(use)
+
     def rows(self) -> Iterator[tuple[int, Ints, Floats, Floats]]:
         """Use by use the sources open to it, their collateral factors there, and what a year costs in basis points."""
         for j in range(len(self.facts.uses)):
@@ -268,31 +272,29 @@ class SourceReach:
 
     def barriers(self, use: int) -> NDArray[np.int8]:
         """The first :class:`Barrier` before each source, for one use."""
+        found = np.full(len(self._facts.sources), Barrier.NONE, dtype=np.int8)
+        for barrier, stands in self.all_barriers(use).items():
+            found[(found == Barrier.NONE) & stands] = barrier
+        return found
+
+    def all_barriers(self, use: int) -> Mapping[Barrier, Bools]:
+        """Of every :class:`Barrier`, in their order, the sources that it stands before, for one use."""
         facts = self._facts
-        by_asset = np.select(
-            [
-                ~self.match(use).eligible,
-                facts.wrong_way(use),
-                self.matures_before(use),
-            ],
-            [Barrier.INELIGIBLE, Barrier.WRONG_WAY, Barrier.MATURES],
-            Barrier.NONE,
-        )
-        found = by_asset[facts.sources.asset]
+        asset = facts.sources.asset
         is_reserve = facts.uses.kind[use] == Kind.RESERVE
         nothing = (
             (self._nothing_counted if is_reserve else self._nothing_held)
             | self._stays_away(use)
             | (facts.uses.size[use] <= 0)
         )
-        late = self._late(use) & ~self._pins.sent(use)
-        for stands, barrier in (
-            (late, Barrier.LATE),
-            (nothing, Barrier.NOTHING_HELD),
-            (self._pins.forbidden(use), Barrier.FORBIDDEN),
-        ):
-            found = np.where((found == Barrier.NONE) & stands, barrier, found)
-        return found.astype(np.int8)
+        return {
+            Barrier.INELIGIBLE: ~self.match(use).eligible[asset],
+            Barrier.WRONG_WAY: facts.wrong_way(use)[asset],
+            Barrier.MATURES: self.matures_before(use)[asset],
+            Barrier.LATE: self._late(use) & ~self._pins.sent(use),
+            Barrier.NOTHING_HELD: nothing,
+            Barrier.FORBIDDEN: self._pins.forbidden(use),
+        }
 
     def undecided(self, use: int) -> Bools:
         """Sources that are not eligible there only because a fact is missing."""

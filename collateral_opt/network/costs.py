@@ -64,6 +64,11 @@ class PairCosts:
             self._known[agreement] = self._with_recalls(own) - self._cash_return(agreement)
         return self._known[agreement]
 
+    def earned_at(self, use: int) -> Floats:
+        """Per source: what cash returns come off its cost there, in basis points of market value."""
+        agreement = int(self._facts.uses.agreement[use])
+        return np.zeros(len(self._facts.sources)) if agreement < 0 else self._cash_return(agreement)
+
     def keeping(self, line: PostedLine) -> float:
         """What a year of leaving ``line`` where it lies costs, in basis points of market value."""
         agreement = self._facts.agreements.ids[line.agreement]

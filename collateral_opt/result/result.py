@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from collateral_opt.book import Book
+
+if TYPE_CHECKING:
+    from collateral_opt.explain import Explanation
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "allocation": (
@@ -71,3 +74,18 @@ class Result:
         """One of the tables by its name in :data:`COLUMNS`."""
         frame: pd.DataFrame = getattr(self, name)
         return frame
+
+    def explain(
+        self, *, asset: str | None = None, call: str | None = None, agreement: str | None = None
+    ) -> Explanation:
+        """Why it is so: of an asset, a call, an agreement, an asset at one of these, or of the whole.
+
+        See :func:`collateral_opt.explain.explain`.
+
+        Raises:
+            UsageError: something is named that the book does not have.
+            SolverError: the solver gave up on the book's linear program.
+        """
+        from collateral_opt.explain import explain
+
+        return explain(self, asset=asset, call=call, agreement=agreement)

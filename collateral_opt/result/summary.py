@@ -54,6 +54,7 @@ def summarise(book: Book, answer: Answer, cost_bound: float, least_shortfall: fl
         "solver": solver,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "book": book.digest,
+        "time_limit_s": book.settings.time_limit_s,
     }
 
 
