@@ -34,22 +34,44 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collateral_opt.book import Book
+    from collateral_opt.explain import Explanation
     from collateral_opt.io.read import read_book
     from collateral_opt.optimiser import optimise
     from collateral_opt.result import Result
+    from collateral_opt.result.comparison import Comparison, compare
     from collateral_opt.scenarios.change import Change
+    from collateral_opt.scenarios.what_if import WhatIf
+    from collateral_opt.scenarios.words import read_words
     from collateral_opt.session import Scenario, Session
 
-__all__ = ["Book", "Change", "Result", "Scenario", "Session", "optimise", "read_book"]
+__all__ = [
+    "Book",
+    "Change",
+    "Comparison",
+    "Explanation",
+    "Result",
+    "Scenario",
+    "Session",
+    "WhatIf",
+    "compare",
+    "optimise",
+    "read_book",
+    "read_words",
+]
 
 _HOMES = {
     "Book": "collateral_opt.book",
     "Change": "collateral_opt.scenarios.change",
+    "Comparison": "collateral_opt.result.comparison",
+    "Explanation": "collateral_opt.explain",
     "Result": "collateral_opt.result",
     "Scenario": "collateral_opt.session",
     "Session": "collateral_opt.session",
+    "WhatIf": "collateral_opt.scenarios.what_if",
+    "compare": "collateral_opt.result.comparison",
     "optimise": "collateral_opt.optimiser",
     "read_book": "collateral_opt.io.read",
+    "read_words": "collateral_opt.scenarios.words",
 }
 
 

@@ -1,4 +1,4 @@
-"""The command line: ``collateral-opt allocate | check | generate | eligible | requirement``.
+"""The command line: ``collateral-opt allocate | check | generate | eligible | requirement | what-if | explain``.
 
 Exit status: 0 every call covered; 3 solved, but some call or reserve is short; 2 the book or the command is wrong,
 and nothing is written; 4 the solver gave up or its answer was refused; 130 interrupted. Whatever takes long to import
@@ -24,6 +24,7 @@ from collateral_opt.errors import BookError, CheckFailed, Finding, SolverError, 
 from collateral_opt.terminal import (
     Progress,
     answer_text,
+    bold,
     findings_text,
     frontier_text,
     printable,
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from collateral_opt.book import Book
+    from collateral_opt.explain import Explanation
     from collateral_opt.result import Result
+    from collateral_opt.result.comparison import Comparison
     from collateral_opt.second_opinion import CrossCheck
 
 COVERED, WRONG, SHORT, GAVE_UP, INTERRUPTED, TERMINATED = 0, 2, 3, 4, 130, 143
@@ -214,6 +217,131 @@ def requirement(
             say(f"\nwritten to {printable(target)}: {count:,} for us to deliver")
 
 
+@app.command("what-if")
+def what_if(
+    book: BookPath,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="WORD", help="A change, as below; any number, made in order.")
+    ] = None,
+    changes: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A YAML of named what-ifs, each a list of words or mappings.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the comparisons; must be new or empty.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace earlier comparisons in DIR.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+) -> None:
+    """Change BOOK, and say what that does to cost, shortfalls, lines and limits, and who pays.
+
+    A WORD is WHAT=VALUE. A figure stands for itself (500000, to -5), or moves what is there: +20%, -3%, +500, -0.02.
+
+    \b
+    call:MC7.amount=+20%
+    call:MC7.due=+4h                        or a time with its offset, or none
+    asset:BUND30.price=97
+    price:corporate=-5%                     of a class of assets
+    price:{issuer_country: IT}=-5%          of those that meet a criterion
+    fx:EUR=-3%
+    downgrade:{issuer: Acme}=2
+    haircut:corporate=+0.02                 in every schedule traded under
+    schedule:us-im.haircut:equity=+0.05
+    schedule:us-im.rule:cash=0.01
+    schedule:us-im.limit:one issuer=0.2
+    agreement:IM1.haircut:equity=+0.05      also agreement:IM1.rule, .limit
+    agreement:IM1.schedule=eu-im
+    agreement:IM1.cash_return:EUR=+5
+    house.limit:one issuer=-10%
+    holding:H1.quantity=-50%                also quantity:CLASS
+    cost_bps:corporate=+10                  also holding:H1.cost_bps
+    facility:REPO.capacity=-50%             also .cost_bps, .one_off_bps
+    remove:asset=BUND30                     also holding, call, agreement,
+                                            counterparty, facility
+    {new_call: {call_id: N1, agreement_id: IM1, amount: 1000000}}
+    {pin: {call_id: MC7, holding_id: H1, forbid: true}}
+
+    A class is all, a value of asset_type, issuer_type, security_type, sector or hqla_level, or a criterion in braces \
+as a schedule has it. A call, holding, facility or currency may be * for every one. Quote words with blanks.
+    """
+    with _exit_codes():
+        from collateral_opt.io.comparison import check_comparison_target, comparison_lines, write_comparisons
+        from collateral_opt.scenarios.what_if import compared
+        from collateral_opt.scenarios.words import read_file, read_words
+
+        asked = [read_words(set_)] if set_ else []
+        asked += read_file(changes) if changes is not None else []
+        if not asked:
+            raise UsageError("nothing is changed. Write --set call:C1.amount=+20%, or --changes FILE.")
+        if out is not None:
+            check_comparison_target(out, [one.name for one in asked], force=force, book=book)
+        stop = threading.Event()
+
+        def run(progress: Progress) -> list[Comparison]:
+            loaded = _read(book)
+            findings = _all_findings(loaded)
+            if any(finding.severity == "error" for finding in findings):
+                raise BookError(findings)
+            if findings and not quiet:
+                say(findings_text(findings), error=True)
+            return compared(loaded, asked, stop=stop, progress=progress)
+
+        found = wait_for(run, quiet=quiet, stop=stop)
+        written = write_comparisons(found, out, force=force) if out is not None else []
+        if not quiet:
+            for one in found:
+                head, *rest = map(printable, comparison_lines(one))
+                say("\n".join([bold(head), *rest, ""]))
+                new = [finding for finding in one.after.book.findings if finding not in one.before.book.findings]
+                if new:
+                    say(f"with {printable(one.name)}: {findings_text(new)}\n", error=True)
+            if written:
+                say(f"written to {printable(out)}: {len(written):,} files, see {written[0].name}")
+        raise typer.Exit(SHORT if any("short" in one.status for one in found) else COVERED)
+
+
+@app.command()
+def explain(
+    path: Annotated[Path, typer.Argument(metavar="BOOK_OR_RUN", help="A book, or with --book the folder of a run.")],
+    book: Annotated[Path | None, typer.Option(metavar="BOOK", help="The book that the run is of.")] = None,
+    asset: Annotated[str | None, typer.Option(metavar="ID", help="Where it goes, and why not elsewhere.")] = None,
+    call: Annotated[str | None, typer.Option(metavar="ID", help="Its lines, its cost, why it is short.")] = None,
+    agreement: Annotated[
+        str | None, typer.Option(metavar="ID", help="The same of all its calls, its limits, what they cost.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Say it as records, for programs.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Say why an answer is what it is: of an asset, a call, an agreement, an asset at one of these, or of the whole.
+
+    A book is solved first. A run that is there already is explained as it stands; its book has to be the one that it
+    answers. Whatever could be read is explained: the exit status is that of the answer.
+    """
+    with _exit_codes():
+        from collateral_opt.explain.run import is_run, read_run
+
+        if is_run(path) != (book is not None):
+            raise UsageError(
+                f"{path} is a run: name its book with --book." if book is None else f"{path} holds no result of a run."
+            )
+
+        def run(progress: Progress) -> tuple[Result, Explanation]:
+            from collateral_opt.optimiser import optimise
+
+            answer = optimise(_read(path), progress=progress) if book is None else read_run(path, _read(book))
+            progress("explaining")
+            return answer, answer.explain(asset=asset, call=call, agreement=agreement)
+
+        answer, told = wait_for(run, quiet=quiet)
+        if as_json:
+            say(told.model_dump_json(indent=2))
+        else:
+            from collateral_opt.explain.words import paragraphs
+
+            for heading, lines in paragraphs(told):
+                say("\n".join([bold(printable(heading)), *(f"  {printable(line)}" for line in lines), ""]))
+        raise typer.Exit(SHORT if answer.status == "short" else COVERED)
+
+
 def main() -> None:
     """Entry of the console script."""
     for stream in (sys.stdout, sys.stderr):
@@ -244,7 +372,7 @@ def _exit_codes() -> Iterator[None]:
     except BookError as error:
         _fail(WRONG, findings_text(error.findings))
     except UsageError as error:
-        _fail(WRONG, f"error: {printable(error)}")
+        _fail(WRONG, "error: " + "\n".join(map(printable, str(error).splitlines())))
     except StoppedError:
         _leave(INTERRUPTED, "stopped before there was an answer. Nothing was written.")
     except SolverError as error:

@@ -1,0 +1,157 @@
+"""A moved haircut is the schedule's own word: inside as if the rule had always said so, outside nothing moves."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from collateral_opt.network.network import Bools
+from collateral_opt.scenarios.figure import read_figure
+from collateral_opt.scenarios.haircuts import moved
+from eligibility_rules import Context, Match, Reason, Schedule, load_schedule, match, parse_schedule
+
+SCHEDULES = sorted((Path(__file__).parents[2] / "examples" / "desk" / "schedules").glob("*.yaml"))
+AS_OF = pd.Timestamp("2026-03-24").date()
+
+
+def assets(n: int = 400, seed: int = 1) -> pd.DataFrame:
+    """Assets with every fact the desk's schedules speak of, a fifth of the cells empty."""
+    random = np.random.default_rng(seed)
+    columns: dict[str, list[Any]] = {
+        "asset_type": ["cash", "debt", "debt", "debt", "equity", "fund"], "currency": ["USD", "EUR", "GBP"],
+        "issuer_type": ["sovereign", "agency", "bank", "corporate"], "issuer_country": ["US", "DE", "IT", "GB"],
+        "rating_sp": ["AAA", "A", "BBB-", "BB"], "issuer_rating_sp": ["AA", "BBB", "B"],
+        "maturity_date": ["2026-09-01", "2028-01-01", "2035-01-01"], "secured_type": ["plain", "convertible"],
+        "security_type": ["bond", "covered_bond", "share"], "index": ["S&P 500", "DAX"], "issuer": ["Own", "X", "Y"],
+        "interest": ["fixed", "floating"], "principal": ["bullet", "amortising"], "hqla_level": ["1", "2A", "2B"],
+        "seniority": ["senior", "subordinated"], "sector": ["banks", "energy"], "exchange": ["NYSE", "XETRA"],
+    }  # fmt: skip
+    frame = pd.DataFrame({name: random.choice(np.array(values, dtype=object), n) for name, values in columns.items()})
+    frame = frame.mask(random.random(frame.shape) < 0.2, None).astype(object)
+    frame["asset_type"] = frame["asset_type"].fillna("debt")
+    frame["currency"] = frame["currency"].fillna("USD")
+    frame["asset_id"] = [f"A{i}" for i in range(n)]
+    return frame
+
+
+def answers(found: Match, rows: Bools) -> list[tuple[object, ...]]:
+    """What a schedule says of these assets: the exact factor, the refusal, and the rule by its label."""
+    said: list[tuple[object, ...]] = []
+    for i in np.flatnonzero(rows).tolist():
+        factor = found.factors[found.factor_code[i]] if found.eligible[i] else Fraction(0)
+        rule = found.schedule.rules[found.rule[i]].label if found.rule[i] >= 0 else ""
+        said.append((i, bool(found.eligible[i]), factor, int(found.refused[i]), rule))
+    return said
+
+
+def reasons(found: Match, rows: Bools) -> list[Reason]:
+    """The reasons for some of them: missing facts and the sentence included."""
+    return [found.why(i) for i in np.flatnonzero(rows)[::23].tolist()]
+
+
+CASES = list(product(SCHEDULES, ["first", "highest_haircut"], ["+0.02", "-0.03", "0.11", "+25%"]))
+
+
+@pytest.mark.parametrize(("path", "overlap", "figure"), CASES, ids=[f"{p.stem} {o} {f}" for p, o, f in CASES])
+def test_outside_nothing_moves_and_inside_all_does(path: Path, overlap: Any, figure: str) -> None:
+    schedule, frame = load_schedule(path).model_copy(update={"overlap": overlap}), assets()
+    inside = (frame["issuer_type"] == "corporate").to_numpy()  # where it is empty, outside
+    by_hand = []  # every rule that takes something, moved for all assets
+    for rule in schedule.rules:
+        old = 1 - rule.factor
+        new = {"+0.02": old + Fraction(2, 100), "-0.03": max(Fraction(0), old - Fraction(3, 100)),
+               "0.11": Fraction(11, 100), "+25%": old * Fraction(5, 4)}[figure]  # fmt: skip
+        form = {"haircut": new, "margin_ratio": None, "valuation_percentage": None}
+        by_hand.append(rule if rule.exclude else rule.model_copy(update=form))
+    everywhere = schedule.model_copy(update={"rules": tuple(by_hand)})
+    said: list[str] = []
+    after = moved(schedule, read_figure(figure), said.append, assets=frame, inside=inside)
+    assert not said
+    for margin_type, currency in product((None, "im", "vm"), ("USD", "EUR")):
+        context = Context(AS_OF, currency, margin_type, "Own")
+        old_match, new_match = match(schedule, frame, context), match(after, frame, context)
+        assert answers(new_match, ~inside) == answers(old_match, ~inside)
+        assert reasons(new_match, ~inside) == reasons(old_match, ~inside)
+        assert answers(new_match, inside) == answers(match(everywhere, frame, context), inside)
+
+
+def test_the_cases_decide_something() -> None:
+    frame, context = assets(), Context(AS_OF, "USD", None, "Own")
+    inside = (frame["issuer_type"] == "corporate").to_numpy()
+    found = [match(load_schedule(path), frame, context) for path in SCHEDULES]
+    assert sum(int(one.eligible[inside].sum()) for one in found) > 50
+    assert sum(int(one.eligible[~inside].sum()) for one in found) > 200
+    assert {int(r) for one in found for r in one.refused} >= {0, 1, 2, 3, 4}
+
+
+BONDS = pd.DataFrame(
+    {
+        "asset_id": ["T", "C", "D"], "isin": ["US1", "US2", "US2"], "currency": "USD", "asset_type": "debt",
+        "issuer_type": ["sovereign", "corporate", None],
+    }, dtype=object,
+)  # fmt: skip
+CORPORATE = np.array([False, True, False])
+CONTEXT = Context(AS_OF, "USD")
+
+
+def factors(schedule: Schedule) -> list[float]:
+    return match(schedule, BONDS, CONTEXT).factor.tolist()
+
+
+def test_a_margin_ratio_becomes_the_haircut_that_it_is_and_then_moves() -> None:
+    # 1 - 1/1.25 = 0.2; 0.2 + 0.05 = 0.25
+    schedule = parse_schedule({"rules": [{"label": "all", "margin_ratio": 1.25}]}, "s")
+    said: list[str] = []
+    after = moved(schedule, read_figure("+0.05"), said.append, assets=BONDS, inside=CORPORATE)
+    assert (factors(schedule), factors(after), said) == ([0.8, 0.8, 0.8], [0.8, 0.75, 0.8], [])
+
+
+def test_only_the_rules_of_the_label_move() -> None:
+    rules = [{"label": "T", "when": {"issuer_type": "sovereign"}, "haircut": 0.01}, {"label": "rest", "haircut": 0.1}]
+    schedule = parse_schedule({"rules": rules}, "s")
+    every = np.ones(3, dtype=bool)
+    after = moved(schedule, read_figure("+0.1"), lambda _: None, assets=BONDS, inside=every, rule="rest")
+    assert factors(after) == [0.99, 0.8, 0.8] and len(after.rules) == 2
+
+
+def test_overlap_error_sees_no_overlap_between_the_two_halves() -> None:
+    schedule = parse_schedule({"overlap": "error", "rules": [{"label": "all", "haircut": 0.1}]}, "s")
+    after = moved(schedule, read_figure("0.3"), lambda _: None, assets=BONDS, inside=CORPORATE)
+    assert factors(after) == [0.9, 0.7, 0.9]
+
+
+@pytest.mark.parametrize("path", SCHEDULES, ids=[p.stem for p in SCHEDULES])
+def test_a_moved_schedule_is_one_that_could_have_been_written(path: Path) -> None:
+    frame = assets(40)
+    inside = (frame["asset_type"] == "debt").to_numpy()
+    after = moved(load_schedule(path), read_figure("+0.02"), lambda _: None, assets=frame, inside=inside)
+    assert Schedule.model_validate(dict(after)) == after
+
+
+def test_a_list_moves_line_by_line_and_an_isin_shared_with_others_gets_a_line_more() -> None:
+    lines = (
+        {"line": 2, "asset_id": "T", "isin": None, "eligible": True, "haircut": "0.01"},
+        {"line": 3, "asset_id": None, "isin": "US2", "eligible": True, "haircut": "0.1", "max_value": "5"},
+    )
+    schedule = Schedule.model_validate({"name": "list", "listing": lines})
+    after = moved(schedule, read_figure("+0.05"), lambda _: None, assets=BONDS, inside=CORPORATE)
+    assert (factors(schedule), factors(after)) == ([0.99, 0.9, 0.9], [0.99, 0.85, 0.9])
+    assert [line.max_value for line in after.listing] == [None, 5, 5], "the cap by asset is the line's"
+    whole = moved(schedule, read_figure("+0.05"), lambda _: None, assets=BONDS, inside=np.array([True] * 3))
+    assert (factors(whole), len(whole.listing)) == ([0.94, 0.85, 0.85], 2)
+
+
+def test_a_haircut_leaves_no_more_than_nothing_and_no_less() -> None:
+    schedule = parse_schedule({"rules": [{"label": "all", "haircut": 0.1}]}, "s")
+    for figure, factor, wrong in (("-0.5", 1.0, 0), ("+0.89", 0.01, 0), ("+0.9", None, 1), ("to -0.1", None, 1)):
+        said: list[str] = []
+        after = moved(schedule, read_figure(figure), said.append, assets=BONDS, inside=np.array([True] * 3))
+        assert len(said) == wrong
+        if factor is not None:
+            assert factors(after) == pytest.approx([factor] * 3)
