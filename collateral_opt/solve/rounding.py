@@ -62,16 +62,22 @@ def turns(ledger: Ledger) -> list[int]:
 
 
 def retract(ledger: Ledger, price: Floats) -> None:
-    """Take lots back until every row holds and no facility has spent more than it was given."""
+    """Take lots back until every row holds and no facility has spent more than it was given.
+
+    Both can undo one another by a lot at a time; so what goes grows after a while.
+    """
     give_back(ledger, price)
-    while unfund(ledger, price):
+    rounds = 0
+    while unfund(ledger, price, 2 ** max(0, rounds - PATIENCE)):
         give_back(ledger, price)
+        rounds += 1
 
 
-def unfund(ledger: Ledger, price: Floats) -> bool:
+def unfund(ledger: Ledger, price: Floats, much: int) -> bool:
     """Take less out of each facility, and recall less from each agreement, than could be put in; dearest lines first.
 
-    What only comes home stays first of all, and what goes to a call goes last. Says whether anything went.
+    What only comes home stays first of all, and what goes to a call goes last; ``much`` times what is overdrawn goes.
+    Says whether anything went.
     """
     went, uses = 0, ledger.network.uses
     for j in reversed(turns(ledger)):
@@ -80,7 +86,7 @@ def unfund(ledger: Ledger, price: Floats) -> bool:
         taken = [k for k, funding in enumerate(ledger.funded_by) if funding == j and ledger.lots[k] and ledger.drain[k]]
         for k in sorted(taken, key=lambda k: (-uses.kind[ledger.use[k]], -ledger.rank(k), -price[k], -k)):
             if ledger.overdrawn(j) > 0:
-                went += ledger.take_back(k, min(ledger.lots[k], -(-ledger.overdrawn(j) // ledger.drain[k])))
+                went += ledger.take_back(k, min(ledger.lots[k], much * -(-ledger.overdrawn(j) // ledger.drain[k])))
     return went > 0
 
 
