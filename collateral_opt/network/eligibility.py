@@ -12,7 +12,7 @@ import pandas as pd
 
 from collateral_opt.book import Book
 from collateral_opt.network.network import LimitKinds
-from eligibility_rules import Context, LimitMatch, Match, match, match_limits
+from eligibility_rules import Context, Facts, LimitMatch, Match, match, match_limits
 
 
 class Eligibility:
@@ -20,7 +20,7 @@ class Eligibility:
 
     def __init__(self, book: Book, assets: pd.DataFrame) -> None:
         self._book = book
-        self._assets = assets
+        self._assets = Facts(assets)  # what the cells say is read once, for all schedules
         self._matches: dict[tuple[str, str, str | None], Match] = {}
         self._limits: dict[tuple[str, str], tuple[LimitMatch, ...]] = {}
         self._kinds: dict[tuple[str, str, int], LimitKinds] = {}

@@ -52,7 +52,7 @@ class Change:
                 figures = frame[column].to_numpy(dtype=np.float64, copy=True)
                 figures[row] = figure
                 frames[table] = frame.assign(**{column: figures})
-        return book.replace(**frames)
+        return book.with_figures(**frames) if _are_mere_figures(book, placed) else book.replace(**frames)
 
 
 Placed = tuple[Ints, Floats]
@@ -67,6 +67,20 @@ class PlacedChange:
     prices: Placed
     quantities: Placed
     costs: Placed
+
+
+def _are_mere_figures(book: Book, placed: PlacedChange) -> bool:
+    """Whether no check of a book looks at figures like these, once each is one.
+
+    Those of house limits and of what was received or sent do, schedules may speak of prices, and what is held of an
+    asset decides whether its currency needs a rate.
+    """
+    if book.house_limits or len(book.received) or len(book.instructions):
+        return False
+    if len(placed.prices[0]) and any({"price", "price_factor"} & s.columns for s in book.schedules.values()):
+        return False
+    at, quantity = placed.quantities
+    return bool(np.all((book.holdings["quantity"].to_numpy()[at] > 0) | (quantity == 0)))
 
 
 class Places:

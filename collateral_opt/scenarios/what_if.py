@@ -57,7 +57,7 @@ class WhatIf(Frozen):
             UsageError: something is named that is not there, or a figure cannot be: all of it at once.
             BookError: the changed book has an error.
         """
-        return self._drafted(book).made()
+        return self._made(self._drafted(book))
 
     def then(self, other: WhatIf) -> WhatIf:
         """Both, this one first."""
@@ -74,12 +74,18 @@ class WhatIf(Frozen):
 
         None where anything else of ``book`` changes. Raises :class:`UsageError` as a call does.
         """
-        draft = self._drafted(book)
+        return self._as_change(self._drafted(book))
+
+    def _as_change(self, draft: Draft) -> Change | None:
         draft.require_sound()
         if not draft.touched <= set(_FIGURES):
             return None
         figures = {_FIGURES[place]: draft.figures(*place) for place in sorted(draft.touched)}
         return Change(name=self.name, **figures)
+
+    def _made(self, draft: Draft) -> Book:
+        change = self._as_change(draft)
+        return draft.made() if change is None or not draft.touched else change.applied_to(draft.book)
 
     def _drafted(self, book: Book) -> Draft:
         draft = Draft(book)
@@ -126,4 +132,4 @@ def changed_books(book: Book, what_ifs: Iterable[WhatIf]) -> list[Book]:
     together = Draft(book)
     together.wrong = [f"{what_if.name}, {text}" for what_if, draft in drafts for text in draft.wrong]
     together.require_sound()
-    return [draft.made() for _, draft in drafts]
+    return [what_if._made(draft) for what_if, draft in drafts]

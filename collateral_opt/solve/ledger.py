@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
+from functools import cache
 from math import ceil, lcm
 
 import numpy as np
@@ -34,32 +35,37 @@ class Ledger:
         self.edge = edge
         self.set_aside = set_aside
         view = View(network, edge, EXACT)
-        asset = network.edge_asset[edge]
-        lot = EXACT.array(network.lot[edge])
-        comes_home = network.uses.kind[view.use] == Kind.HOME
-        self.lot_value: list[Fraction] = list(view.unit_value * lot)
-        self._unit = lcm(*{value.denominator for value in self.lot_value})
+        # A source has one lot, whatever it goes to; fractions are slow, and sources few.
+        _, first, of = np.unique(view.source, return_index=True, return_inverse=True)
+        drawn = View(network, edge[first], EXACT)
+        lots: list[Fraction] = EXACT.array(network.lot[edge[first]]).tolist()
+        values: list[Fraction] = list(drawn.unit_value * lots)
+        self._unit = lcm(*{value.denominator for value in values})
         """All values are integers in this part of the base currency."""
-        self._lot_units = [v.numerator * (self._unit // v.denominator) for v in self.lot_value]
+        units = [value.numerator * (self._unit // value.denominator) for value in values]
+        self.lot_value: list[Fraction] = [values[i] for i in of.tolist()]
+        self._lot_units = [units[i] for i in of.tolist()]
         self.use: list[int] = view.use.tolist()
         self.source: list[int] = view.source.tolist()
         self.funded_by: list[int] = network.sources.funded_by[view.source].tolist()
         self.line: list[int] = network.line[edge].tolist()
         self._line_lots: dict[int, int] = dict.fromkeys(self.line, 0)
         self.cost_bps = network.edges.cost_bps[edge]
-        self._lot_cost = [v * c for v, c in zip(self.lot_value, EXACT.array(self.cost_bps).tolist(), strict=True)]
-        self._weighed = network.standing_cost
+        self._load_costs()
         self.lots = [0] * len(edge)
+        smallest: list[Fraction] = EXACT.array(network.assets.min_quantity[network.edge_asset[edge[first]]]).tolist()
+        comes_home = network.uses.kind[view.use] == Kind.HOME
+
+        asked = list(dict.fromkeys(network.uses.min_line))
+        asked_at = [asked.index(min_line) for min_line in network.uses.min_line]
+
+        @cache
+        def fewest(i: int, asked_for: int) -> int:
+            return max(1, ceil(smallest[i] / lots[i]), ceil(asked[asked_for] / values[i]))
+
         self.least: list[int] = [
-            1 if home else max(1, ceil(q / size) if q else 1, ceil(least / value) if least else 1)
-            for q, size, value, least, home in zip(
-                EXACT.array(network.assets.min_quantity[asset]),
-                lot,
-                self.lot_value,
-                [network.uses.min_line[j] for j in self.use],
-                comes_home.tolist(),
-                strict=True,
-            )
+            1 if home else fewest(i, asked_at[j])
+            for i, j, home in zip(of.tolist(), self.use, comes_home.tolist(), strict=True)
         ]
         pins = [network.pinned.get(e, (0, None)) for e in edge.tolist()]
         self.floor = [least for least, _ in pins]
@@ -77,6 +83,18 @@ class Ledger:
             self.lines_of[j].append(k)
         self.home = {self.source[k]: k for k in np.flatnonzero(comes_home).tolist()}
         self._load_switches(view)
+
+    def _load_costs(self) -> None:
+        """What a lot costs on each edge, a switch for being on, and all of it together."""
+        network = self.network
+        bps = EXACT.array(self.cost_bps).tolist()
+        charge = [f + w for f, w in zip(network.switches.fixed, network.switches.worth, strict=True)]
+        others = [network.standing_cost, *charge]
+        self._cost_unit = lcm(self._unit * lcm(*{c.denominator for c in bps}), *{c.denominator for c in others})
+        """All costs are integers in this part of a unit of base currency times a yearly basis point."""
+        scale = self._cost_unit // self._unit
+        self._lot_cost = [v * c.numerator * (scale // c.denominator) for v, c in zip(self._lot_units, bps, strict=True)]
+        self._weighed, *self._charge = [c.numerator * (self._cost_unit // c.denominator) for c in others]
 
     @staticmethod
     def _after(rows: Rows, view: View, set_aside: Mapping[int, Fraction]) -> Rows:
@@ -109,7 +127,6 @@ class Ledger:
         for k, switch in zip(column.tolist(), switches.switch[at].tolist(), strict=True):
             self._switches_of[k].append(switch)
         self._edges_on = [0] * len(switches)
-        self._charge = [f + w for f, w in zip(switches.fixed, switches.worth, strict=True)]
         self._budgets_of: list[list[int]] = [[] for _ in range(len(switches))]
         self._unspent = [most for _, _, most in switches.budgets]
         for budget, (_, members, _) in enumerate(switches.budgets):
@@ -177,6 +194,8 @@ class Ledger:
 
     def opening_cost(self, k: int) -> float:
         """What the line on edge ``k`` would cost for being there, as :meth:`weighed_cost` counts it."""
+        if not self._switches_of[k]:
+            return 0.0
         switches = self.network.switches
         off = (s for s in self._switches_of[k] if not self._edges_on[s])
         return sum(float(switches.fixed[s] + switches.worth[s]) for s in off)
@@ -282,11 +301,11 @@ class Ledger:
     def cost(self) -> Fraction:
         """Yearly basis points times base currency of everything on the ledger and what stays where it lies, exact."""
         worth = (w for w, on in zip(self.network.switches.worth, self._edges_on, strict=True) if on)
-        return self._weighed - sum(worth, Fraction(0))
+        return self.weighed_cost() - sum(worth, Fraction(0))
 
     def weighed_cost(self) -> Fraction:
         """:meth:`cost`, and what every move must save to be worth it."""
-        return self._weighed
+        return Fraction(self._weighed, self._cost_unit)
 
     def moves(self) -> int:
         """Deliveries and recalls on the ledger, where switches count them."""

@@ -44,7 +44,10 @@ def put(ledger: Ledger, target: Floats) -> None:
     for line, lots in zip(ledger.line, wanted, strict=True):
         whole[line] += lots
     for k in np.lexsort((-target, ~pinned)).tolist() if has_budgets else range(len(target)):
-        ledger.add(k, max(wanted[k] if whole[ledger.line[k]] >= ledger.least[k] else 0, ledger.floor[k]))
+        count = max(wanted[k] if whole[ledger.line[k]] >= ledger.least[k] else 0, ledger.floor[k])
+        if not count:
+            continue
+        ledger.add(k, count)
         if ledger.overspent_budgets and not ledger.floor[k]:
             ledger.add(k, -ledger.lots[k])
 
