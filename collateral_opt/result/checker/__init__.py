@@ -1,7 +1,8 @@
 """The independent checker: works out again, exactly, what a result claims of a book, and names every breach.
 
 It shares no code with the optimiser: it reads the book, asks ``eligibility_rules`` once per schedule and
-context about the assets that were touched, and works everything else out itself.
+context about the assets in play (``memory`` keeps what they say for the next check), and works everything
+else out itself.
 
 One function per rule, each ``Facts -> sentences``; :data:`RULES` lists them. Another kind of claim is another
 function in that list.

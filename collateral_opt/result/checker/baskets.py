@@ -11,10 +11,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from collateral_opt.result.checker.accounts import requirement_of
-from collateral_opt.result.checker.figures import CENT, NOTHING, exact, total
+from collateral_opt.result.checker.figures import CENT, NOTHING, agrees, exact, total
 from collateral_opt.result.checker.movements import Movement, Position, measured
 from eligibility_rules import CapMatch, LimitMatch
 
@@ -72,14 +73,21 @@ class GroupUse:
     def name(self) -> str:
         return f"{self.basket.kind} {self.basket.identifier}, limit {self.limit!r}, group {self.group!r}"
 
-    @property
+    @cached_property
     def used(self) -> Fraction:
-        return self.posted + self.delivered
+        return total(figure for figure in (self.posted, self.delivered) if figure)
 
-    @property
-    def tightest(self) -> list[Fraction]:
+    @cached_property
+    def tightest(self) -> Sequence[Fraction]:
         """The caps with the least room (all that are within a cent of it)."""
-        return [cap for cap in self.caps if cap - min(self.caps) <= CENT]
+        if len(self.caps) == 1:
+            return self.caps
+        least = min(self.caps)
+        return [cap for cap in self.caps if cap - least <= CENT]
+
+    def is_stated_as(self, used: float, cap: float) -> bool:
+        """Whether this is what a row of limits says."""
+        return agrees(used, self.used) and any(agrees(cap, least) for least in self.tightest)
 
 
 @dataclass(frozen=True)
@@ -165,8 +173,14 @@ def measure_groups(facts: Facts, basket: Basket) -> Iterator[GroupUse]:
         posted = use_by_group(facts, limit, basket.posted)
         before = use_by_group(facts, limit, basket.before)
         member = {int(limit.group[facts.asset_at[item.asset]]): item.asset for item in basket.items}
+        known = [
+            cap_of(facts, basket, limit, cap, -1) if same_for_every_asset(limit, cap) else None for cap in limit.caps
+        ]
         for group in sorted(delivered.keys() | posted.keys()):
-            caps = [cap_of(facts, basket, limit, cap, member[group]) for cap in limit.caps]
+            caps = [
+                cap_of(facts, basket, limit, cap, member[group]) if figure is None else figure
+                for cap, figure in zip(limit.caps, known, strict=True)
+            ]
             firsts = (cap_of(facts, at_first, limit, cap, member[group]) for cap in limit.caps)
             yield GroupUse(
                 basket=basket,
@@ -182,12 +196,12 @@ def measure_groups(facts: Facts, basket: Basket) -> Iterator[GroupUse]:
 
 def use_by_group(facts: Facts, limit: LimitMatch, items: Iterable[Movement | Position]) -> Mapping[int, Fraction]:
     """What counts in each group, in the measure of the limit."""
-    found: dict[int, Fraction] = defaultdict(Fraction)
+    found: dict[int, list[Fraction]] = defaultdict(list)
     for item in items:
         at = facts.asset_at[item.asset]
-        if bool(limit.counts[at]):
-            found[int(limit.group[at])] += measured(item, limit.measure)
-    return found
+        if limit.counts[at]:
+            found[int(limit.group[at])].append(measured(item, limit.measure))
+    return {group: total(amounts) for group, amounts in found.items()}
 
 
 def limit_name(basket: Basket, limit: LimitMatch) -> str:
@@ -201,6 +215,12 @@ def cap_of(facts: Facts, basket: Basket, limit: LimitMatch, cap: CapMatch, asset
         return exact(cap.share or 0) * basket.total(limit.measure)
     at = facts.asset_at[asset] if asset >= 0 else -1
     return fixed_cap(facts.terms, limit, cap, basket.requirement, basket.currency, asset, at)
+
+
+def same_for_every_asset(limit: LimitMatch, cap: CapMatch) -> bool:
+    if cap.of in ("requirement", "posted"):
+        return True
+    return cap.of == "money" and cap.per_asset is None and limit.measure != "quantity"
 
 
 def fixed_cap(

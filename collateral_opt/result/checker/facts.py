@@ -84,13 +84,10 @@ class Facts:
     postings: tuple[Posting, ...]
     unknown: tuple[str, ...]
     """Sentences about rows that name something the book does not have; nothing is made of those rows."""
-    assets: pd.DataFrame
-    """The asset rows that lines, inputs or posted positions touch."""
     asset_at: Mapping[int, int]
-    """Position in the book's assets -> position in ``assets``."""
+    """Position in the book's assets -> position in ``matches``, of every asset in play."""
     terms: Terms
     matches: Matches
-    """Over ``assets``."""
 
     @cached_property
     def deliveries(self) -> tuple[Movement, ...]:
@@ -160,18 +157,15 @@ class Facts:
         """By when it must have arrived; None without a deadline, or where a pin says it is under way."""
         if movement.facility >= 0:
             return self.terms.opens(movement.facility)
-        due = self.terms.cell("calls", "due", movement.call) if movement.call >= 0 else pd.NaT
+        due: Any = self.terms.cell("calls", "due", movement.call) if movement.call >= 0 else pd.NaT
         pin = pin_of(self, movement)
-        return None if pd.isna(due) or (pin is not None and pin.sent) else due
+        return None if due is pd.NaT or (pin is not None and pin.sent) else due
 
     @cached_property
     def used_of_holding(self) -> Mapping[int, Fraction]:
         """What leaves each holding, to calls and facilities together, in units."""
-        used: dict[int, Fraction] = defaultdict(Fraction)
-        for movement in self.movements:
-            if movement.holding >= 0:
-                used[movement.holding] += movement.quantity
-        return used
+        leaving = grouped((m for m in self.movements if m.holding >= 0), lambda movement: movement.holding)
+        return {holding: total(movement.quantity for movement in moved) for holding, moved in leaving.items()}
 
     @cached_property
     def spent(self) -> Mapping[int, tuple[Movement, ...]]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from collateral_opt.book.house import HOUSE
 from collateral_opt.book.house_groups import GroupCap, HouseGroups, house_groups
-from collateral_opt.result.checker.figures import CENT, NOTHING, agrees, exact, near, number, positions, texts
+from collateral_opt.result.checker.figures import CENT, NOTHING, agrees, exact, near, number, texts
 from collateral_opt.result.checker.movements import Movement, Position, measured
 
 if TYPE_CHECKING:
@@ -81,11 +81,7 @@ def asset_of_groups(facts: Facts, limit: HouseGroups) -> Mapping[int, int]:
     """By group of a limit by asset or by holding: its one asset."""
     if limit.by == "asset":
         return dict(zip(limit.of_asset.tolist(), range(len(limit.of_asset)), strict=True))
-    return dict(zip(limit.of_holding.tolist(), asset_of_holding(facts), strict=True))
-
-
-def asset_of_holding(facts: Facts) -> list[int]:
-    return positions(facts.book.assets["asset_id"], facts.book.holdings["asset_id"])
+    return dict(zip(limit.of_holding.tolist(), facts.terms.asset_of_holding, strict=True))
 
 
 # --- what is where ---------------------------------------------------------------------
@@ -98,7 +94,7 @@ def house_uses(facts: Facts) -> Iterator[HouseUse]:
         return
     moved: list[Place] = [(m, m.asset, m.holding, m.agreement, m.facility) for m in facts.movements]
     before, after = (list(posted_places(facts, stays)) for stays in (False, True))
-    assets = asset_of_holding(facts)
+    assets = facts.terms.asset_of_holding
     for limit in limits:
         held: dict[int, Fraction] = defaultdict(Fraction)
         if any(cap.of in ("held", "min_left") for cap in limit.caps):

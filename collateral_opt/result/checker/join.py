@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 
 from collateral_opt.book import Book
 from collateral_opt.result.checker.facts import Checkable, Facts
-from collateral_opt.result.checker.figures import NOTHING, exact, positions
+from collateral_opt.result.checker.figures import NOTHING, exact
 from collateral_opt.result.checker.movements import Draw, Movement
 from collateral_opt.result.checker.posted import gather_postings
 from collateral_opt.result.checker.rows import Row, name_unknown_inputs, name_unknown_lines, read_rows, sort_allocation
@@ -16,7 +16,7 @@ from eligibility_rules import Match
 
 
 def look_up(book: Book, result: Checkable) -> Facts:
-    """Join the rows to the book: one match per schedule and context, on the touched assets only."""
+    """Join the rows to the book: one match per schedule and context, on the assets in play."""
     terms = Terms(book)
     facilities = book.facilities["facility_id"]
     delivered = sort_allocation(book, result.allocation)
@@ -24,19 +24,15 @@ def look_up(book: Book, result: Checkable) -> Facts:
     lines, replacements = ([row for row in rows if row.usable] for rows in (delivered.lines, delivered.replacements))
     inputs = [row for row in financed if row.usable and terms.takes[row.place] is not None]
     draws = [row for row in financed if row.is_draw and terms.takes[row.place] is None]
-    asset_of = asset_of_rows(book, terms, (*lines, *replacements, *inputs))
-    posted = positions(book.assets["asset_id"], book.posted["asset_id"])
-    touched = sorted({*asset_of.values(), *(asset for asset in posted if asset >= 0)})
-    asset_at = {asset: at for at, asset in enumerate(touched)}
-    assets = book.assets.iloc[touched].reset_index(drop=True)
-    matches = Matches(book, assets)
+    asset_at = {asset: at for at, asset in enumerate(terms.in_play)}
+    matches = Matches(book, terms.in_play)
     postings, fitless = gather_postings(terms, matches, asset_at, result.allocation, delivered.staying)
     return Facts(
         book=book,
         result=result,
-        lines=tuple(delivery(terms, matches, row, asset_of[row], asset_at) for row in lines),
-        replacements=tuple(replacement(terms, matches, row, asset_of[row], asset_at) for row in replacements),
-        inputs=tuple(pledge(terms, matches, row, asset_of[row], asset_at) for row in inputs),
+        lines=tuple(delivery(terms, matches, row, asset_at) for row in lines),
+        replacements=tuple(replacement(terms, matches, row, asset_at) for row in replacements),
+        inputs=tuple(pledge(terms, matches, row, asset_at) for row in inputs),
         draws=tuple(Draw(row.at, row.place, exact(row.quantity)) for row in draws),
         postings=postings,
         unknown=(
@@ -44,21 +40,20 @@ def look_up(book: Book, result: Checkable) -> Facts:
             *fitless,
             *name_unknown_inputs(result.financing, financed, terms),
         ),
-        assets=assets,
         asset_at=asset_at,
         terms=terms,
         matches=matches,
     )
 
 
-def asset_of_rows(book: Book, terms: Terms, rows: Iterable[Row]) -> Mapping[Row, int]:
-    """The asset of each row's source."""
-    of_holding = positions(book.assets["asset_id"], book.holdings["asset_id"])
-    return {row: of_holding[row.holding] if row.holding >= 0 else terms.gives[row.producer] for row in rows}
+def asset_of_row(terms: Terms, row: Row) -> int:
+    """The asset of a row's source."""
+    return terms.asset_of_holding[row.holding] if row.holding >= 0 else terms.gives[row.producer]
 
 
-def delivery(terms: Terms, matches: Matches, row: Row, asset: int, asset_at: Mapping[int, int]) -> Movement:
+def delivery(terms: Terms, matches: Matches, row: Row, asset_at: Mapping[int, int]) -> Movement:
     """A line of allocation to a call."""
+    asset = asset_of_row(terms, row)
     agreement, schedule = terms.agreement_of_call[row.place], terms.schedule_in_force[row.place]
     found = matches.of(schedule, terms.base_currency(agreement), terms.margin_types[row.place])
     return move(
@@ -74,8 +69,9 @@ def delivery(terms: Terms, matches: Matches, row: Row, asset: int, asset_at: Map
     )  # fmt: skip
 
 
-def replacement(terms: Terms, matches: Matches, row: Row, asset: int, asset_at: Mapping[int, int]) -> Movement:
+def replacement(terms: Terms, matches: Matches, row: Row, asset_at: Mapping[int, int]) -> Movement:
     """A line of allocation to an agreement without a call: under the agreement's own schedule."""
+    asset = asset_of_row(terms, row)
     agreement, schedule = row.place, str(terms.cell("agreements", "schedule", row.place))
     found = matches.of(schedule, terms.base_currency(agreement), terms.posted_margin_type(agreement))
     return move(
@@ -90,8 +86,9 @@ def replacement(terms: Terms, matches: Matches, row: Row, asset: int, asset_at: 
     )  # fmt: skip
 
 
-def pledge(terms: Terms, matches: Matches, row: Row, asset: int, asset_at: Mapping[int, int]) -> Movement:
+def pledge(terms: Terms, matches: Matches, row: Row, asset_at: Mapping[int, int]) -> Movement:
     """A row of financing that gives a facility something to take."""
+    asset = asset_of_row(terms, row)
     facility, schedule = str(terms.cell("facilities", "facility_id", row.place)), str(terms.takes[row.place])
     return move(
         terms, row, asset,
@@ -145,5 +142,5 @@ def move(
         refusal="" if factor is not None else found.why(at).sentence,
         market_value=market_value,
         collateral_value=market_value * (factor or 0),
-        cost=terms.cost(market_value, bps) + moving,
+        cost=terms.cost(market_value, bps) + moving if moving else terms.cost(market_value, bps),
     )

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
 from collateral_opt.book.house import HOUSE
-from collateral_opt.result.checker.baskets import GroupUse, cap_of, limit_name
+from collateral_opt.result.checker.baskets import GroupUse, cap_of, limit_name, same_for_every_asset
 from collateral_opt.result.checker.facts import Facts
 from collateral_opt.result.checker.figures import CENT, NOTHING, agrees, near, number, texts
-from eligibility_rules import CapMatch, LimitMatch
 
 
 def limits_hold(facts: Facts) -> Iterator[str]:
@@ -44,13 +43,16 @@ def limits_table_agrees(facts: Facts) -> Iterator[str]:
         if place == HOUSE and facts.book.house_limits:
             continue  # these rows have rules of their own: see house
         seen[key] += 1
-        name = f"limits: {key[0]}, limit {key[1]!r}, group {key[2]!r}"
+        stated = key in expected and any(use.is_stated_as(used, cap) for use in expected[key])
         standing = reserved.get(key[:2])
+        if stated and standing is None:
+            continue
+        name = f"limits: {key[0]}, limit {key[1]!r}, group {key[2]!r}"
         faults = [] if standing is None else list(standing.row_faults(facts.terms, key[1], key[2], used, cap))
         if standing is not None and (not faults or key not in expected):
             yield from (f"{name}: {fault}" for fault in faults)
         elif key in expected:
-            if not any(agrees(used, use.used) and any(agrees(cap, c) for c in use.tightest) for use in expected[key]):
+            if not stated:
                 use = expected[key][0]
                 caps = " or ".join(number(c) for c in use.tightest)
                 yield f"{name}: stated {used!r} of {cap!r}, it is {number(use.used)} of {caps or 'no cap'}."
@@ -79,9 +81,3 @@ def caps_of_unused_groups(facts: Facts) -> Mapping[tuple[str, str], list[Fractio
             if all(same_for_every_asset(limit, cap) for cap in limit.caps):
                 caps.append(min(cap_of(facts, basket, limit, cap, -1) for cap in limit.caps))
     return found
-
-
-def same_for_every_asset(limit: LimitMatch, cap: CapMatch) -> bool:
-    if cap.of in ("requirement", "posted"):
-        return True
-    return cap.of == "money" and cap.per_asset is None and limit.measure != "quantity"

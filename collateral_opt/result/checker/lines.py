@@ -155,12 +155,12 @@ def movements_outlive_their_use(facts: Facts) -> Iterator[str]:
     due, maturities = terms.column("calls", "due_date"), terms.column("assets", "maturity_date")
     for movement in facts.movements:
         maturity = maturities[movement.asset]
-        if pd.isna(maturity):
+        if maturity is pd.NaT:
             continue
         if movement.facility >= 0:
             until = terms.opening_day(movement.facility)
         else:
-            until = today if movement.call < 0 or pd.isna(due[movement.call]) else due[movement.call]
+            until = today if movement.call < 0 or due[movement.call] is pd.NaT else due[movement.call]
         if maturity < until:
             yield f"{movement.name}: the asset matures {maturity.date()}, before {until.date()}."
 
@@ -183,7 +183,9 @@ def haircut_agrees(movement: Movement, stated: float) -> Iterator[str]:
 def holdings_suffice(facts: Facts) -> Iterator[str]:
     """What leaves a holding, to agreements and facilities together, is at most its quantity and what comes back."""
     for holding, used in sorted(facts.used_of_holding.items()):
-        quantity = facts.terms.held(holding) + facts.recalled_into.get(holding, NOTHING)
+        quantity = facts.terms.held(holding)
+        if holding in facts.recalled_into:
+            quantity += facts.recalled_into[holding]
         if used > quantity:
             name = facts.terms.cell("holdings", "holding_id", holding)
             over = number(used - quantity)
@@ -248,7 +250,8 @@ def least_reduction(facts: Facts, line: Movement) -> Fraction | None:
         return None
     left = line.quantity - line.lot
     least = facts.terms.minimum_line_value(line.agreement)
-    enough = left * facts.terms.unit_value(line.asset) >= least and (pin is None or left >= pin.at_least)
+    enough = not least or left * facts.terms.unit_value(line.asset) >= least
+    enough = enough and (pin is None or left >= pin.at_least)
     if left > 0 and enough and left >= facts.terms.minimum_denomination(line.asset):
         return line.lot_value
     return line.collateral_value if pin is None else None

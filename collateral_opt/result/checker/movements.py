@@ -41,7 +41,11 @@ class Movement:
     @property
     def lot_value(self) -> Fraction:
         """Collateral value of one lot."""
-        return self.collateral_value / self.quantity * self.lot
+        value, quantity, lot = self.collateral_value, self.quantity, self.lot
+        return Fraction(  # value / quantity * lot, reduced once
+            value.numerator * quantity.denominator * lot.numerator,
+            value.denominator * quantity.numerator * lot.denominator,
+        )
 
 
 @dataclass(frozen=True, slots=True)

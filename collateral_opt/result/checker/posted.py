@@ -94,6 +94,8 @@ class Posting:
 def gather_postings(terms: Terms, matches: Matches, asset_at: Mapping[int, int], table: pd.DataFrame,
                     staying: Sequence[int]) -> tuple[tuple[Posting, ...], tuple[str, ...]]:  # fmt: skip
     """Everything posted with the rows of allocation about it (those at ``staying``), and which of these fit nothing."""
+    if not len(terms.book.posted) and not staying:
+        return (), ()
     rows_of = rows_by_posting(terms)
     stated, unknown = read_staying(terms, table, staying, rows_of)
     stays = terms.book.settings.scope == "calls"

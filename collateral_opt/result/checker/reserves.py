@@ -30,7 +30,7 @@ from collateral_opt.result.checker.figures import (
     total,
 )
 from collateral_opt.result.checker.linear import Unsolved, greatest_sum
-from collateral_opt.result.checker.terms import Matches, Terms
+from collateral_opt.result.checker.terms import Terms
 from eligibility_rules import CapMatch, LimitMatch
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Left:
 
     asset: int
     at: int
-    """Where the asset stands in the reserve's matches."""
+    """Where the asset stands in the matches."""
     factor: Fraction
     quantity: Fraction
     unit_value: Fraction
@@ -128,21 +128,19 @@ def stand(facts: Facts) -> Iterator[Standing]:
     if not len(book.reserves):
         return
     at_home = left_at_home(facts)
-    assets = book.assets.iloc[list(at_home)].reset_index(drop=True)
-    matches = Matches(book, assets)
     for reserve, schedule in enumerate(terms.column("reserves", "schedule")):
         currency = str(terms.cell("reserves", "currency", reserve))
-        found = matches.of(schedule, currency)
+        found = facts.matches.of(schedule, currency)
         left = tuple(
             Left(
                 asset=asset,
-                at=at,
-                factor=found.factors[int(found.factor_code[at])],
+                at=facts.asset_at[asset],
+                factor=found.factors[int(found.factor_code[facts.asset_at[asset]])],
                 quantity=quantity,
                 unit_value=terms.unit_value(asset),
             )
-            for at, (asset, quantity) in enumerate(at_home.items())
-            if bool(found.eligible[at])
+            for asset, quantity in at_home.items()
+            if bool(found.eligible[facts.asset_at[asset]])
         )
         required = exact(terms.cell("reserves", "amount", reserve)) * terms.rate(currency)
         everything = min(required, total(asset.value for asset in left))
@@ -151,7 +149,7 @@ def stand(facts: Facts) -> Iterator[Standing]:
             currency=currency,
             required=required,
             left=left,
-            limits=matches.limits(schedule, currency),
+            limits=facts.matches.limits(schedule, currency),
             low=everything,
             high=everything,
         )
@@ -162,10 +160,9 @@ def left_at_home(facts: Facts) -> dict[int, Fraction]:
     """Units left by asset, in the order of the book's assets; what has matured counts no more."""
     terms = facts.terms
     left: dict[int, Fraction] = defaultdict(Fraction)
-    assets = positions(terms.column("assets", "asset_id"), terms.column("holdings", "asset_id"))
     today = pd.Timestamp(facts.book.settings.as_of.date())
     maturities = terms.column("assets", "maturity_date")
-    for holding, asset in enumerate(assets):
+    for holding, asset in enumerate(terms.asset_of_holding):
         remaining = terms.held(holding) + facts.recalled_into.get(holding, NOTHING)
         remaining -= facts.used_of_holding.get(holding, NOTHING)
         if remaining > 0 and not maturities[asset] < today:

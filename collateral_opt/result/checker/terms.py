@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import pandas as pd
 
 from collateral_opt.book import Book
 from collateral_opt.book.settlement import Movements
-from collateral_opt.result.checker.figures import exact, grouped, positions, texts
-from eligibility_rules import Context, Facts, LimitMatch, Match, match, match_limits, minor_unit
+from collateral_opt.result.checker.figures import NOTHING, exact, exact_product, grouped, positions, product, texts
+from collateral_opt.result.checker.memory import reading_of
+from eligibility_rules import Context, LimitMatch, Match, minor_unit
 
 
 class Terms:
@@ -22,13 +23,15 @@ class Terms:
     def __init__(self, book: Book) -> None:
         self.book = book
         self._columns: dict[tuple[str, str], list[Any]] = {}
-        self._rates = {currency: exact(rate) for currency, rate in book.rates.items()}
-        self._unit_values: dict[int, Fraction] = {}
+        self._families: dict[int, frozenset[str]] = {}
         self._lots: dict[int, Fraction] = {}
 
     def cell(self, table: str, column: str, row: int) -> Any:
         """One cell of the book (a column is turned into a list once, a cell of a frame is slow to read)."""
-        return self.column(table, column)[row]
+        try:
+            return self._columns[table, column][row]
+        except KeyError:
+            return self.column(table, column)[row]
 
     def column(self, table: str, column: str) -> list[Any]:
         if (table, column) not in self._columns:
@@ -64,6 +67,17 @@ class Terms:
         return next(iter(kinds)) if len(kinds) == 1 else None
 
     @cached_property
+    def asset_of_holding(self) -> list[int]:
+        """By holding: the position of its asset."""
+        return positions(self.column("assets", "asset_id"), self.column("holdings", "asset_id"))
+
+    @cached_property
+    def in_play(self) -> list[int]:
+        """Positions of the assets that are held, posted, or produced by a facility, each once."""
+        posted = positions(self.column("assets", "asset_id"), self.column("posted", "asset_id"))
+        return sorted({*self.asset_of_holding, *posted, *self.gives} - {-1})
+
+    @cached_property
     def gives(self) -> list[int]:
         """By facility: the position of the asset it produces."""
         return positions(self.book.assets["asset_id"], self.book.facilities["gives"])
@@ -75,7 +89,10 @@ class Terms:
 
     def agreement_family(self, agreement: int) -> frozenset[str]:
         """The counterparty of an agreement and its parent."""
-        return family(*(self.cell("agreements", name, agreement) for name in ("counterparty", "counterparty_parent")))
+        if agreement not in self._families:
+            names = ("counterparty", "counterparty_parent")
+            self._families[agreement] = family(*(self.cell("agreements", name, agreement) for name in names))
+        return self._families[agreement]
 
     def facility_family(self, facility: int) -> frozenset[str]:
         return family(self.cell("facilities", "counterparty", facility))
@@ -84,7 +101,8 @@ class Terms:
         """Whether the asset is issued inside the family ``theirs``, and the schedule does not allow that."""
         if self.book.schedules[schedule].wrong_way == "allow":
             return False
-        return bool(family(*(self.cell("assets", name, asset) for name in ("issuer", "issuer_parent"))) & theirs)
+        issuers = (self.cell("assets", name, asset) for name in ("issuer", "issuer_parent"))
+        return any(name in theirs for name in issuers)
 
     # --- when
 
@@ -98,7 +116,7 @@ class Terms:
 
     def arrives(self, holding: int) -> pd.Timestamp:
         """When a holding can have been delivered: its start, after cut-off and holidays, and settle_hours."""
-        return self._movements.holding_start(holding) + self.settling(holding)
+        return moment_after(self._starts[holding], self.cell("holdings", "settle_hours", holding))
 
     def settling(self, holding: int) -> pd.Timedelta:
         return pd.Timedelta(hours=float(self.cell("holdings", "settle_hours", holding)))
@@ -120,7 +138,7 @@ class Terms:
 
     def rate(self, currency: str) -> Fraction:
         """Base units for one unit of ``currency``."""
-        return self._rates[currency]
+        return exact(self.book.rates[currency])
 
     def base_currency(self, agreement: int) -> str:
         """The currency an agreement is kept in."""
@@ -131,13 +149,15 @@ class Terms:
 
     def local_price(self, asset: int) -> Fraction:
         """Value of one unit in the asset's own currency."""
-        return exact(self.cell("assets", "price", asset)) * exact(self.cell("assets", "price_factor", asset))
+        return exact_product(self.cell("assets", "price", asset), self.cell("assets", "price_factor", asset))
 
     def unit_value(self, asset: int) -> Fraction:
         """Value of one unit in base currency."""
-        if asset not in self._unit_values:
-            self._unit_values[asset] = self.local_price(asset) * self.rate(self.currency(asset))
-        return self._unit_values[asset]
+        return exact_product(
+            self.cell("assets", "price", asset),
+            self.cell("assets", "price_factor", asset),
+            self.book.rates[self.cell("assets", "currency", asset)],
+        )
 
     def is_cash(self, asset: int) -> bool:
         return bool(self.cell("assets", "asset_type", asset) == "cash")
@@ -152,10 +172,13 @@ class Terms:
 
     def minimum_denomination(self, asset: int) -> Fraction:
         """The least that may be delivered of the asset; 0 where the book does not say."""
+        return self._minimum_denominations[asset]
+
+    @cached_property
+    def _minimum_denominations(self) -> list[Fraction]:
         if "min_denomination" not in self.book.assets.columns:
-            return Fraction(0)
-        least = float(self.cell("assets", "min_denomination", asset))
-        return Fraction(0) if math.isnan(least) else exact(least)
+            return [NOTHING] * len(self.book.assets)
+        return [NOTHING if math.isnan(least) else exact(least) for least in self.column("assets", "min_denomination")]
 
     def least_quantity(self, asset: int, agreement: int) -> Fraction:
         """The least whole lots that make a deliverable line of the asset at an agreement."""
@@ -216,18 +239,18 @@ class Terms:
         Of no known holding (-1) the asset's own there, else nothing.
         """
         bps = None
-        if holding >= 0:
+        if holding >= 0 and self.pair_costs:
             bps = self.pair_costs.get(("holding", str(self.cell("holdings", "holding_id", holding)), *place))
-        if bps is None:
+        if bps is None and self.pair_costs:
             bps = self.pair_costs.get(("asset", str(self.cell("assets", "asset_id", asset)), *place))
         if bps is None:
-            return exact(self.cell("holdings", "cost_bps", holding)) if holding >= 0 else Fraction(0)
+            return exact(self.cell("holdings", "cost_bps", holding)) if holding >= 0 else NOTHING
         return bps
 
     def cash_return_bps(self, asset: int, agreement: int) -> Fraction:
         """What cash earns at an agreement; nothing for anything else."""
         if not self.is_cash(asset):
-            return Fraction(0)
+            return NOTHING
         agreement_id = str(self.cell("agreements", "agreement_id", agreement))
         earned = self.cash_returns.get((agreement_id, self.currency(asset)))
         return exact(self.cell("agreements", "cash_return_bps", agreement)) if earned is None else earned
@@ -235,8 +258,8 @@ class Terms:
     def line_bps(self, holding: int, asset: int, agreement: int) -> Fraction:
         """Yearly basis points of a delivered line, ``holding`` -1 for proceeds, which bear no cost of their own."""
         place = ("agreement", str(self.cell("agreements", "agreement_id", agreement)))
-        own = self.holding_bps(holding, asset, place) if holding >= 0 else Fraction(0)
-        return own - self.cash_return_bps(asset, agreement)
+        own = self.holding_bps(holding, asset, place) if holding >= 0 else NOTHING
+        return own - self.cash_return_bps(asset, agreement) if self.is_cash(asset) else own
 
     def keep_bps(self, row: int, holding: int, asset: int, agreement: int) -> Fraction:
         """Yearly basis points of leaving a row of ``posted`` in place: its own, else as if delivered there."""
@@ -248,7 +271,17 @@ class Terms:
 
     def holding_move_cost(self, holding: int) -> Fraction:
         """What one movement out of a holding costs."""
-        return exact(self._movements.holding_move_cost(holding))
+        return self._move_costs[holding]
+
+    @cached_property
+    def _move_costs(self) -> list[Fraction]:
+        return [exact(cost) for cost in self._movements.holding_move_costs().tolist()]
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        """By holding: when a movement out of it starts, nanoseconds UTC."""
+        starts: list[int] = self._movements.holding_starts().tolist()
+        return starts
 
     def agreement_move_cost(self, agreement: int) -> Fraction:
         """What one recall from an agreement costs."""
@@ -256,7 +289,7 @@ class Terms:
 
     def cost(self, market_value: Fraction, bps: Fraction) -> Fraction:
         """What ``bps`` a year on ``market_value`` comes to over the horizon."""
-        return market_value * bps * self._years_in_bps
+        return product(market_value, bps, self._years_in_bps) if bps else NOTHING
 
     @cached_property
     def _years_in_bps(self) -> Fraction:
@@ -271,30 +304,36 @@ class Terms:
 
 
 class Matches:
-    """One match per schedule, base currency and (where it matters) margin type, on the assets looked at."""
+    """What schedules say of the assets in play, by schedule, base currency and (where it matters) margin type."""
 
-    def __init__(self, book: Book, assets: pd.DataFrame) -> None:
+    def __init__(self, book: Book, assets: Sequence[int]) -> None:
         self._book = book
-        self._assets = Facts(assets)
+        self._reading = reading_of(book, assets)
         self._found: dict[tuple[str, str, str | None], Match] = {}
         self._limits: dict[tuple[str, str], tuple[LimitMatch, ...]] = {}
 
     def of(self, schedule: str, currency: str, margin_type: str | None = None) -> Match:
-        rules = self._book.schedules[schedule]
-        key = (schedule, currency, margin_type if rules.margin_sensitive else None)
-        if key not in self._found:
-            self._found[key] = match(rules, self._assets, self._context(currency, key[2]))
-        return self._found[key]
+        if (schedule, currency, margin_type) not in self._found:
+            rules = self._book.schedules[schedule]
+            context = self._context(currency, margin_type if rules.margin_sensitive else None)
+            self._found[schedule, currency, margin_type] = self._reading.match(rules, context)
+        return self._found[schedule, currency, margin_type]
 
     def limits(self, schedule: str, currency: str) -> tuple[LimitMatch, ...]:
         if (schedule, currency) not in self._limits:
             rules = self._book.schedules[schedule]
-            self._limits[schedule, currency] = match_limits(rules, self._assets, self._context(currency, None))
+            self._limits[schedule, currency] = self._reading.limits(rules, self._context(currency, None))
         return self._limits[schedule, currency]
 
     def _context(self, currency: str, margin_type: str | None) -> Context:
         settings = self._book.settings
         return Context(settings.as_of.date(), currency, margin_type, settings.owner_parent)
+
+
+@lru_cache(maxsize=2**12)
+def moment_after(start: int, hours: float) -> pd.Timestamp:
+    """So many hours after ``start`` (nanoseconds UTC); remembered, as most holdings move alike."""
+    return pd.Timestamp(start, unit="ns", tz="UTC") + pd.Timedelta(hours=hours)
 
 
 def family(*names: str | None) -> frozenset[str]:

@@ -38,7 +38,7 @@ def inventory_table_agrees(facts: Facts) -> Iterator[str]:
     for i in np.flatnonzero(np.isin(at, [*facts.used_of_holding, *facts.recalled_into])):
         out, back = (amounts.get(int(at[i]), NOTHING) for amounts in (facts.used_of_holding, facts.recalled_into))
         expected_used[i], expected_recalled[i] = float(out), float(back)
-        expected_left[i] = float(exact(held[i]) + back - out)
+        expected_left[i] = float(exact(held[i]) - out + back if back else exact(held[i]) - out)
     assets, own_assets = table["asset_id"].to_numpy(object)[rows], holdings["asset_id"].to_numpy(object)[at]
     checks = (
         ("asset_id", assets, own_assets),

@@ -1,0 +1,178 @@
+"""What the checker remembers of earlier checks spares work, and never lets an answer pass that the book refuses.
+
+The book and the answer are those of ``test_checker``, worked out there by hand; each test changes one thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from collateral_opt.book import Book
+from collateral_opt.result.checker import check, memory
+from collateral_opt.result.checker.figures import exact, exact_product, product, total
+from eligibility_rules import Context, Facts, Match, Schedule, match
+from tests.result.test_checker import SCHEDULE, answer, book
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> Iterator[None]:
+    memory._READINGS.clear()
+    yield
+    memory._READINGS.clear()
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the schedules that are matched, in order."""
+    names: list[str] = []
+
+    def noted(schedule: Schedule, facts: Facts, context: Context) -> Match:
+        names.append(schedule.name)
+        return match(schedule, facts, context)
+
+    monkeypatch.setattr(memory, "match", noted)
+    return names
+
+
+def says(on: Book, words: str) -> bool:
+    """Whether the answer is refused with these words, among others."""
+    return any(words in sentence for sentence in check(on, answer()))
+
+
+# --- work that is spared ----------------------------------------------------------------------------------
+
+
+def test_a_book_with_other_calls_and_prices_is_not_matched_again(asked: list[str]) -> None:
+    first = book()
+    dearer = first.assets.assign(price=first.assets["price"].where(first.assets["asset_id"] != "ACME", 51.0))
+    assert check(first, answer()) == ()
+    assert check(first.replace(calls=first.calls.copy()), answer()) == ()
+    assert check(first.replace(assets=dearer), answer()) == ()
+    assert asked == ["S"]
+
+
+def test_a_schedule_that_asks_for_prices_is_matched_again_when_they_move(asked: list[str]) -> None:
+    """Debt up to a price of 100: the bond at 98, not at 101."""
+    debt = {"label": "debt", "when": {"all": [{"asset_type": "debt"}, {"price": {"le": 100}}]}, "haircut": 0.02}
+    first = book(schedule={"rules": [SCHEDULE["rules"][0], debt]})
+    assert check(first, answer()) == ()
+    moved = first.assets.assign(price=first.assets["price"].where(first.assets["asset_id"] != "BUND", 101.0))
+    assert says(first.replace(assets=moved), "H-BUND: schedule S does not take BUND")
+    assert asked == ["S", "S"]
+
+
+def test_only_a_few_tables_and_answers_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "ANSWERS", 3)
+    for at in range(6):
+        assert check(book(assets={"ACME": {"sector": f"sector {at}"}}), answer()) == ()
+    assert len(memory._READINGS) == 4
+    for at in range(6):
+        again = book(assets={"ACME": {"sector": "sector 5"}}, schedule={"source": f"source {at}"})
+        assert check(again, answer()) == ()
+    assert max(len(reading._answers) for reading in memory._READINGS) == 3
+
+
+def test_the_table_that_comes_again_outlives_the_others(asked: list[str]) -> None:
+    """One book between six others: its schedule is matched once, theirs once each."""
+    base = book()
+    for at in range(6):
+        assert check(base, answer()) == ()
+        assert check(base.replace(assets=base.assets.assign(sector=f"sector {at}")), answer()) == ()
+    assert len(asked) == 7
+
+
+def test_a_long_table_is_not_remembered(monkeypatch: pytest.MonkeyPatch, asked: list[str]) -> None:
+    monkeypatch.setattr(memory, "ROWS", 3)
+    assert check(book(), answer()) == check(book(), answer()) == ()
+    assert asked == ["S", "S"]
+    assert not memory._READINGS
+
+
+# --- what is never taken for what it was ------------------------------------------------------------------
+
+
+def test_a_frame_changed_in_place_is_read_again() -> None:
+    changed = book()
+    assert check(changed, answer()) == ()
+    changed.assets.loc[changed.assets["asset_id"] == "BUND", "asset_type"] = "fund"
+    assert says(changed, "H-BUND: schedule S does not take BUND: refused: no rule takes it")
+
+
+def test_one_cell_that_differs_is_another_table() -> None:
+    """Unknown where it was known: the exclusion of convertibles then refuses the bond."""
+    strict = {"rules": [*SCHEDULE["rules"], {"label": "c", "when": {"seniority": "junior"}, "exclude": True}]}
+    known: dict[str, dict[str, Any]] = {name: {"seniority": "senior"} for name in ("EUR", "BUND", "USTN", "ACME")}
+    assert check(book(assets=known, schedule=strict), answer()) == ()
+    unknown = {**known, "BUND": {"seniority": None}}
+    assert says(book(assets=unknown, schedule=strict), "H-BUND: schedule S does not take BUND")
+
+
+def test_a_schedule_of_the_same_name_is_another_one() -> None:
+    """A haircut of 3 % where it was 2 %: another haircut, less collateral value, a short call."""
+    first = book()
+    assert check(first, answer()) == ()
+    rules = [SCHEDULE["rules"][0], {**SCHEDULE["rules"][1], "haircut": 0.03}]
+    assert says(first.replace(schedules={"S": SCHEDULE | {"rules": rules}}), "haircut is stated as 0.02, it is 0.03")
+
+
+def test_limits_that_are_tightened_are_read_again() -> None:
+    """The bond's 76,832 of the 118,000 asked for is 65 %: within 70 %, not within 60 %."""
+    said = answer(limits=[("one issuer", "DE", 76_832.0, 82_600.0), ("one issuer", "US", 18_630.0, 82_600.0)])
+    first = book(schedule={"limits": [one_issuer(0.7)]})
+    assert check(first, said) == ()
+    found = check(first.replace(schedules={"S": SCHEDULE | {"limits": [one_issuer(0.6)]}}), said)
+    assert any("group 'DE': 76,832 is used, the cap is 70,800 (6,032 over)" in sentence for sentence in found)
+
+
+def one_issuer(most: float) -> dict[str, Any]:
+    return {
+        "label": "one issuer", "group_by": "issuer", "select": {"asset_type": "debt"},
+        "measure": "value_after_haircut", "of": "requirement", "max": most,
+    }  # fmt: skip
+
+
+def test_another_day_and_another_currency_are_another_context() -> None:
+    """Debt of less than four years; the bond matures on 4 January 2030, 3.8 years after the day."""
+    short = {"label": "debt", "when": {"any": [{"maturity": {"remaining": {"le": "4Y"}}}, {"currency": "USD"}]}}
+    first = book(schedule={"rules": [SCHEDULE["rules"][0], {**short, "haircut": 0.02}]})
+    assert check(first, answer()) == ()
+    earlier = first.replace(settings={"as_of": "2025-03-02T08:00:00+00:00"})
+    assert says(earlier, "H-BUND: schedule S does not take BUND")
+    dollars = first.replace(agreements=first.agreements.assign(base_currency="USD"))
+    assert says(dollars, "H-BUND: haircut is stated as 0.02, it is 0.1")
+
+
+def test_assets_that_come_into_play_are_matched() -> None:
+    """A line out of a holding that an earlier book did not have."""
+    small = book()
+    without = small.replace(holdings=small.holdings[small.holdings["holding_id"] != "H-ACME"])
+    short = answer()
+    short = replace(short, inventory=short.inventory[short.inventory["holding_id"] != "H-ACME"].reset_index(drop=True))
+    assert check(without, short) == ()
+    assert check(small, answer()) == ()
+
+
+# --- figures ----------------------------------------------------------------------------------------------
+
+
+def test_sums_and_products_are_those_of_fractions() -> None:
+    floats = np.random.default_rng(7).normal(0, 1e6, 50).round(3).tolist()
+    figures = [exact(value) for value in floats]
+    added, multiplied = exact(0.0), exact(1.0)
+    for figure in figures:
+        added, multiplied = added + figure, multiplied * figure
+    assert total(figures) == added
+    assert product(*figures) == exact_product(*floats) == multiplied
+    assert total([]) == 0
+    assert total(figures[:1]) == figures[0]
+
+
+@pytest.mark.parametrize(("value", "digits"), [(1e22, 10**22), (1e23, 10**23), (-0.0, 0), (2.0**53, 2**53), (7.0, 7)])
+def test_whole_numbers_are_the_decimals_they_show(value: float, digits: int) -> None:
+    """1e23 as a float is 99999999999999991611392; it shows 1e+23."""
+    assert exact(value) == digits
