@@ -86,6 +86,9 @@ def allocate(
     frontier: Annotated[
         bool, typer.Option("--frontier", help="Write frontier.csv too: the saving against the number of moves.")
     ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Solve again for what would cover what is short, and what terms cost.")
+    ] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Leave report.html out.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say a line for each round of solving.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
@@ -97,13 +100,15 @@ def allocate(
         from collateral_opt.io.write import check_target, write_result
 
         check_target(out, force=force, book=book)
+        if explain and no_report and not workbook:
+            raise UsageError("--explain has nowhere to be told. Leave --no-report out, or add --workbook.")
         if verbose:
             logging.basicConfig(stream=sys.stderr, format="%(message)s")
             logging.getLogger("collateral_opt").setLevel(logging.INFO)
         stop = threading.Event()
         programs = [_program_file(path, suffix, force) for path, suffix in ((write_lp, ".lp"), (write_mps, ".mps"))]
 
-        def run(progress: Progress) -> tuple[Result, CrossCheck | None, DataFrame | None]:
+        def run(progress: Progress) -> tuple[Result, CrossCheck | None, DataFrame | None, Explanation | None]:
             from collateral_opt.frontier import frontier as curve
             from collateral_opt.optimiser import optimise
             from collateral_opt.second_opinion import cross_check as compare
@@ -124,12 +129,15 @@ def allocate(
             if cross_check is not None:
                 progress(f"cross-checking with {cross_check}")
                 compared = compare(loaded, cross_check)
-            return result, compared, curve(loaded, solver=solver, progress=progress) if frontier else None
+            saved = curve(loaded, solver=solver, progress=progress) if frontier else None
+            return result, compared, saved, _explained(result, progress) if explain and not stop.is_set() else None
 
-        result, compared, saved = wait_for(run, quiet=quiet, stop=stop)
+        result, compared, saved, told = wait_for(run, quiet=quiet, stop=stop)
         if compared is not None:
             _tell_cross_check(compared, quiet)
-        written = write_result(result, out, force=force, workbook=workbook, report=not no_report, frontier=saved)
+        written = write_result(
+            result, out, force=force, workbook=workbook, report=not no_report, frontier=saved, explained=told
+        )
         if not quiet:
             if saved is not None:
                 say(frontier_text(saved, result.summary["base_currency"]))
@@ -230,6 +238,7 @@ def what_if(
         Path | None, typer.Option(metavar="DIR", help="Folder for the comparisons; must be new or empty.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace earlier comparisons in DIR.")] = False,
+    workbook: Annotated[bool, typer.Option("--workbook", help="Write workbook.xlsx beside each report, too.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
     """Change BOOK, and say what that does to cost, shortfalls, lines and limits, and who pays.
@@ -264,7 +273,8 @@ def what_if(
 as a schedule has it. A call, holding, facility or currency may be * for every one. Quote words with blanks.
     """
     with _exit_codes():
-        from collateral_opt.io.comparison import check_comparison_target, comparison_lines, write_comparisons
+        from collateral_opt.io.comparison import comparison_lines
+        from collateral_opt.io.write_comparisons import check_comparison_target, write_comparisons
         from collateral_opt.scenarios.what_if import compared
         from collateral_opt.scenarios.words import read_file, read_words
 
@@ -272,6 +282,8 @@ as a schedule has it. A call, holding, facility or currency may be * for every o
         asked += read_file(changes) if changes is not None else []
         if not asked:
             raise UsageError("nothing is changed. Write --set call:C1.amount=+20%, or --changes FILE.")
+        if workbook and out is None:
+            raise UsageError("--workbook has no folder to go to. Add --out DIR.")
         if out is not None:
             check_comparison_target(out, [one.name for one in asked], force=force, book=book)
         stop = threading.Event()
@@ -286,7 +298,7 @@ as a schedule has it. A call, holding, facility or currency may be * for every o
             return compared(loaded, asked, stop=stop, progress=progress)
 
         found = wait_for(run, quiet=quiet, stop=stop)
-        written = write_comparisons(found, out, force=force) if out is not None else []
+        written = write_comparisons(found, out, force=force, workbook=workbook) if out is not None else []
         if not quiet:
             for one in found:
                 head, *rest = map(printable, comparison_lines(one))
@@ -439,6 +451,16 @@ def _all_findings(book: Book) -> tuple[Finding, ...]:
     from collateral_opt.network.facts import gather
 
     return (*book.findings, *findings(whole, Problem(gather(whole))))
+
+
+def _explained(result: Result, progress: Progress) -> Explanation | None:
+    """Why the result is so; an answer is not given up because nothing more can be said of it."""
+    progress("explaining")
+    try:
+        return result.explain()
+    except SolverError as error:
+        say(f"not explained: the solver gave up: {printable(error)}", error=True)
+        return None
 
 
 def _write_program(book: Book, path: Path) -> None:

@@ -211,14 +211,16 @@ class Book:
 
     def with_figures(self, **frames: pd.DataFrame) -> Book:
         """The same book with other figures in these frames, which the caller vouches for: nothing is checked again."""
-        return with_fields(self, **frames)
+        figures: dict[str, Any] = {**frames}
+        return with_fields(self, **figures)
 
     def _with_own_due_dates(self, frame: pd.DataFrame) -> pd.DataFrame:
         """``due_date`` blanked where ``due`` has moved, so that it is taken from the new time."""
         if not {"call_id", "due", "due_date"} <= set(frame.columns):
             return frame
         before = self.calls.set_index("call_id")["due"]
-        if not pd.api.types.is_datetime64_any_dtype(frame["due"].dtype) or not before.index.is_unique:
+        times = pd.api.types.is_datetime64_any_dtype(frame["due"].dtype)
+        if not (times and len(before) and before.index.is_unique):
             return frame.drop(columns="due_date")
         same = (frame["call_id"].map(before) == frame["due"]).to_numpy()
         return frame.assign(due_date=frame["due_date"].where(same))

@@ -1,49 +1,13 @@
-"""Tells a comparison in lines of text, and writes several to a folder: tables, figures, results; all of it or nothing.
-
-In the folder: ``before``, the result of the book as it stands; a folder for each what-if, with the tables of its
-comparison and its own result in ``after``; ``comparison.json``, which names them and has their figures.
-"""
+"""Tells a comparison in lines of text."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from collateral_opt.errors import UsageError
-from collateral_opt.io.write import (
-    Format,
-    _check_folder,
-    _finite,
-    _write_text,
-    basis_points_text,
-    csv_text,
-    decimal_text,
-    money_text,
-    staged_folder,
-    write_result,
-)
-from collateral_opt.result.comparison import RECORDS, Comparison, CostDifference, LimitDifference, Moved
+from collateral_opt.result.comparison import Comparison, CostDifference, LimitDifference, Moved
 
-MARKER = "comparison.json"
-_FORMAT: Mapping[str, Format] = {
-    **dict.fromkeys(
-        ("required", "shortfall", "market_value", "collateral_value", "cost", "used", "cap", "raised"), money_text
-    ),
-    "quantity": decimal_text,
-    "lines": decimal_text,
-    "shadow_price": basis_points_text,
-    **dict.fromkeys(("before", "after", "by"), lambda x: decimal_text(round(x, 2))),
-}
 _MOST = 5
-ON_OCCASION = frozenset({"agreements", "reserves"})
-"""Tables that are written only where they have rows."""
-
-
-# -------------------- words
 
 
 def comparison_lines(comparison: Comparison) -> list[str]:
@@ -116,89 +80,3 @@ def _step(moved: Moved, decimals: int = 2) -> str:
 
 def _signed(x: float, decimals: int = 2) -> str:
     return f"{round(x, decimals) + 0.0:+,.{decimals}f}"
-
-
-# -------------------- files
-
-
-def write_comparisons(comparisons: Sequence[Comparison], out: Path, *, force: bool = False) -> list[Path]:
-    """Write what-ifs of one book, and the results, to the folder ``out``; returns the paths.
-
-    :raises UsageError: two what-ifs have one name; or as :func:`~collateral_opt.io.write.write_result`.
-    :raises OSError: the disk's own words; nothing has been written then.
-    """
-    folders = folder_names([comparison.name for comparison in comparisons])
-    with staged_folder(out, force=force, marker=MARKER, ours=_earlier(out)) as staging:
-        write_result(comparisons[0].before, staging / "before", report=False)
-        for comparison, folder in zip(comparisons, folders, strict=True):
-            write_result(comparison.after, staging / folder / "after", report=False)
-            for name, table in comparison.tables().items():
-                if name in ON_OCCASION and not len(table):
-                    continue
-                formats = {c: _format(c) for c in table.columns}
-                _write_text(staging / folder / f"{name}.csv", csv_text(table, formats))
-        written = [p.relative_to(staging).as_posix() for p in sorted(staging.rglob("*")) if p.is_file()]
-        said = [{"folder": folder, **_told(one)} for folder, one in zip(folders, comparisons, strict=True)]
-        _write_text(
-            staging / MARKER, json.dumps({"what_ifs": said, "files": [*written, MARKER]}, indent=2, **_JSON) + "\n"
-        )
-    return [out / name for name in (MARKER, *written)]
-
-
-_JSON: Mapping[str, Any] = {"ensure_ascii": False, "allow_nan": False}
-
-
-def check_comparison_target(out: Path, names: Sequence[str], *, force: bool, book: Path) -> None:
-    """Refuse a folder, or names that would share one, before any work is done."""
-    from collateral_opt.io.write import check_target
-
-    folder_names(names)
-    if not out.exists():
-        check_target(out, force=force, book=book)
-        return
-    target, source = out.resolve(), book.resolve()
-    if target == source or source in target.parents or target in source.parents:
-        raise UsageError(f"--out {out} and the book {book} lie in one another. Choose a folder outside it.")
-    _check_folder(out, force=force, marker=MARKER)
-
-
-def folder_names(names: Iterable[str]) -> list[str]:
-    """A folder for each what-if, by its name: letters, digits, hyphens.
-
-    :raises UsageError: two would share one, or one that is needed otherwise.
-    """
-    folders: dict[str, str] = {}
-    for name in names:
-        folder = re.sub(r"[^\w-]+", "-", name).strip("-") or "what-if"
-        if folder.casefold() in {*folders, "before"}:
-            other = folders.get(folder.casefold(), "the book as it stands")
-            raise UsageError(f"the what-ifs {name!r} and {other!r} would be written to one folder. Rename one of them.")
-        folders[folder.casefold()] = name
-    return [re.sub(r"[^\w-]+", "-", name).strip("-") or "what-if" for name in folders.values()]
-
-
-def _told(comparison: Comparison) -> dict[str, Any]:
-    """A comparison without its lines, which have a table."""
-    c = comparison
-    records = {name: [asdict(one) for one in getattr(c, name)] for name in RECORDS if name != "lines"}
-    figures = {name: {**asdict(moved), "by": moved.by} for name, moved in c.figures().items()}
-    status = {"before": c.status[0], "after": c.status[1]}
-    least = {"from": c.least_cost[0], "to": c.least_cost[1]}
-    head = {"name": c.name, "changes": c.changes, "base_currency": c.base_currency, "status": status}
-    told: dict[str, Any] = _finite({**head, **figures, "least_cost_by": least, **records})
-    return told
-
-
-def _format(column: str) -> Format:
-    stem = re.sub("_(before|after|by)$", "", column)
-    return _FORMAT.get(stem, decimal_text)
-
-
-def _earlier(out: Path) -> list[str]:
-    """The files that an earlier run wrote into the folder, by its own word; only paths below it are believed."""
-    try:
-        files = json.loads((out / MARKER).read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-    paths = [PurePosixPath(name) for name in files if isinstance(name, str)]
-    return [str(path) for path in paths if not path.is_absolute() and ".." not in path.parts]

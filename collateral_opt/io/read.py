@@ -289,12 +289,12 @@ def _house_limits_file(path: Path, parts: _Parts) -> object:
     if text is None:
         return None
     try:
-        twice = list(_written_twice(yaml.compose(text, Loader=yaml.BaseLoader)))
+        twice = list(written_twice(yaml.compose(text, Loader=yaml.BaseLoader)))
         limits: object = yaml.load(text, Loader=yaml.BaseLoader)
     except (yaml.YAMLError, RecursionError, TypeError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark is not None else ""
-        parts.found.append(finding("E702", "house_limits", reason=f"{_yaml_reason(error)}{place}"))
+        parts.found.append(finding("E702", "house_limits", reason=f"{yaml_reason(error)}{place}"))
         return None
     if limits is None:
         parts.found.append(finding("E208", "house_limits"))
@@ -304,22 +304,22 @@ def _house_limits_file(path: Path, parts: _Parts) -> object:
     return limits
 
 
-def _yaml_reason(error: Exception) -> str:
+def yaml_reason(error: Exception) -> str:
     return str(getattr(error, "problem", None) or _first_line(error))
 
 
-def _written_twice(node: yaml.Node | None) -> Iterator[tuple[int, str]]:
+def written_twice(node: yaml.Node | None) -> Iterator[tuple[int, str]]:
     """Line and key, wherever a mapping has a key for the second time: whichever one a parser keeps, one is lost."""
     if isinstance(node, yaml.SequenceNode):
         for part in node.value:
-            yield from _written_twice(part)
+            yield from written_twice(part)
     elif isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
                 yield key.start_mark.line + 1, key.value
             seen.add(str(key.value))
-            yield from _written_twice(value)
+            yield from written_twice(value)
 
 
 # -------------------------------------------------------------------------------------------------- schedules

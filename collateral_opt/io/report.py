@@ -1,37 +1,28 @@
-"""Builds the report of a result: one HTML file that needs no network and opens anywhere.
-
-Figures are plain dictionaries for plotly.js, which stands in the file itself; the same result gives the same
-bytes.
-"""
+"""Builds the report of a result: one HTML file that needs no network and opens anywhere."""
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from collections.abc import Iterable, Sequence
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from collateral_opt.io.report_tables import cost_of_proceeds, money, percent, tables
+from collateral_opt.io.page import COLOURS, Figure, axis, beginning, figure, labels, numbers, rendered
+from collateral_opt.io.report_tables import Explained, cost_of_proceeds, currency, money, percent, tables
 
 if TYPE_CHECKING:
     from collateral_opt.result import Result
 
 _MOST_BARS = 60
-_MOST_LINES = 20_000
 _TOP_HOLDINGS = 20
 _TOP_LIMITS = 40
 _TOP_FACILITIES = 20
 _FULL = 99.9
 
 _VIA = "#d37295"
-_COLOURS = ("#4c78a8", "#f58518", "#54a24b", "#b279a2", "#e45756", "#72b7b2", "#9d755d", "#eeca3b", "#bab0ac")
 _CLASS_ORDER = (
     "cash",
     "sovereign debt",
@@ -43,41 +34,47 @@ _CLASS_ORDER = (
     "fund",
 )
 
-Figure = dict[str, Any]
+
+_LINES = (
+    ("call_id", "call", "text"),
+    ("agreement_id", "agreement", "text"),
+    ("source", "from", "text"),
+    ("asset_id", "asset", "text"),
+    ("name", "name", "text"),
+    ("class", "class", "text"),
+    ("quantity", "quantity", "quantity"),
+    ("market_value", "market value", "money"),
+    ("haircut", "haircut", "percent"),
+    ("collateral_value", "collateral value", "money"),
+    ("cost", "cost", "money"),
+)
 
 
-def report_html(result: Result) -> str:
-    """The whole page as text: headline, short calls, charts, tables of what the run has, and every line to deliver."""
-    from jinja2 import Environment, PackageLoader
+def report_html(result: Result, explained: Explained | None = None) -> str:
+    """The whole page as text: headline, what is short and what binds, charts, tables, and every line to deliver.
 
-    environment = Environment(
-        loader=PackageLoader("collateral_opt.io", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["money"] = money
-    allocation = _lines(result)
+    With ``explained`` (what ``result.explain()`` says of the whole) also what would cover each shortfall, prices to
+    either side, and what letting go of terms would save.
+    """
+    allocation = with_names(result)
     lines = allocation[allocation["action"] == "deliver"]
-    figures = {
-        "cover": _cover_by_call(result, lines),
-        "sources": _sources_of_cover(result, lines),
-        "agreements": _posted_by_agreement(result),
-        "heat": _class_by_agreement(allocation),
-        "cost": _cost_by_source(result, lines),
-        "limits": _use_of_limits(result),
-    }
-    page = {"figures": {k: f for k, f in figures.items() if f is not None}, "lines": _line_rows(lines)}
-    return environment.get_template("report.html").render(
+    return rendered(
+        "report.html",
+        figures={
+            "cover": _cover_by_call(result, lines),
+            "sources": _sources_of_cover(result, lines),
+            "agreements": _posted_by_agreement(result),
+            "heat": _class_by_agreement(allocation),
+            "cost": _cost_by_source(result, lines),
+            "limits": _use_of_limits(result),
+        },
+        lines=lines.astype({"quantity": float, "cost": float}),
+        columns=_LINES,
+        total="collateral_value",
         summary=result.summary,
         cards=_cards(result),
-        short=_short_calls(result),
-        figures=figures,
-        tables=tables(result),
+        tables=tables(result, explained),
         notes=_notes(result, allocation, lines),
-        line_count=len(lines),
-        page=_script_json(page),
-        plotly=_plotly_js(),
     )
 
 
@@ -90,7 +87,7 @@ def asset_class(assets: pd.DataFrame) -> pd.Series[Any]:
     return label.mask(assets["security_type"].astype(object) == "covered_bond", "covered bonds")
 
 
-def _lines(result: Result) -> pd.DataFrame:
+def with_names(result: Result) -> pd.DataFrame:
     """The allocation with each asset's name and class beside it, and one column for where it comes from."""
     assets = result.book.assets
     facts = pd.DataFrame({"asset_id": assets["asset_id"], "name": assets["name"], "class": asset_class(assets)})
@@ -101,43 +98,37 @@ def _lines(result: Result) -> pd.DataFrame:
 
 def _cards(result: Result) -> list[tuple[str, str, str]]:
     """Headline figures: label, figure, and a word of explanation."""
-    s, calls = result.summary, result.calls
-    currency = str(s["base_currency"])
+    s, calls, base = result.summary, result.calls, currency(result)
     covered = int((calls["shortfall"] == 0).sum())
     required = float(calls["required"].sum())
     delivered = int((result.allocation["action"] == "deliver").sum())
     cards = [
-        ("Cost", f"{money(s['total_cost'])} {currency}", "over the horizon of the book"),
-        ("Gap", percent(s["gap"]), f"proven: no answer costs less than {money(s['lower_bound'])} {currency}"),
-        ("Calls covered", f"{covered} of {len(calls)}", f"{money(required, 0)} {currency} asked for"),
-        ("Shortfall", f"{money(s['total_shortfall'])} {currency}", "collateral value that is missing"),
+        ("Cost", f"{money(s['total_cost'])} {base}", "over the horizon of the book"),
+        ("Gap", percent(s["gap"]), f"proven: no answer costs less than {money(s['lower_bound'])} {base}"),
+        ("Calls covered", f"{covered} of {len(calls)}", f"{money(required, 0)} {base} asked for"),
+        ("Shortfall", f"{money(s['total_shortfall'])} {base}", "collateral value that is missing"),
         ("Lines", f"{delivered:,}", f"deliveries to one call{' or agreement' if len(result.agreements) else ''} each"),
     ]
-    return cards + _more_cards(result, currency)
+    return cards + _more_cards(result, base)
 
 
-def _more_cards(result: Result, currency: str) -> list[tuple[str, str, str]]:
+def _more_cards(result: Result, base: str) -> list[tuple[str, str, str]]:
     """Of what not every run has."""
     cards = []
     financing, reserves, agreements = result.financing, result.reserves, result.agreements
     if len(financing):
         raised, cost = float(financing["proceeds"].sum()), float(financing["cost"].sum())
-        cards.append(("Financing", f"{money(raised)} {currency}", f"raised for {money(cost)} {currency}"))
+        cards.append(("Financing", f"{money(raised)} {base}", f"raised for {money(cost)} {base}"))
     if len(reserves):
         hold = int((reserves["shortfall"] == 0).sum())
         missing = float(reserves["shortfall"].sum())
-        cards.append(("Reserves that hold", f"{hold} of {len(reserves)}", f"{money(missing)} {currency} missing"))
+        cards.append(("Reserves that hold", f"{hold} of {len(reserves)}", f"{money(missing)} {base} missing"))
     if len(agreements):
         sound = int((agreements["shortfall"] == 0).sum())
         recalls = int((result.allocation["action"] == "recall").sum())
         words = f"beside their calls; {recalls:,} recall{'' if recalls == 1 else 's'}"
         cards.append(("Agreements covered", f"{sound} of {len(agreements)}", words))
     return cards
-
-
-def _short_calls(result: Result) -> list[dict[str, Any]]:
-    short = result.calls[result.calls["shortfall"] > 0]
-    return list(short.sort_values(["shortfall", "call_id"], ascending=[False, True]).to_dict("records"))  # type: ignore[arg-type]
 
 
 def _notes(result: Result, allocation: pd.DataFrame, lines: pd.DataFrame) -> dict[str, str]:
@@ -153,15 +144,13 @@ def _notes(result: Result, allocation: pd.DataFrame, lines: pd.DataFrame) -> dic
     used = result.limits[result.limits["used"] > 0]
     full = int(((used["used"] >= used["cap"] * _FULL / 100) | (used["shadow_price"].fillna(0.0) != 0)).sum())
     notes["limits"] = f"{full:,} of the {len(used):,} groups with something in them are full."
-    told = []
-    if len(lines) > _MOST_LINES:
-        told.append(f"The first {_MOST_LINES:,} of {len(lines):,} lines; allocation.csv has them all.")
+    told = [beginning(len(lines), "allocation")]
     if len(result.agreements):
         kept = int((allocation["action"] == "keep").sum())
         told.append(
             f"What stays where it lies ({kept:,} row{'' if kept == 1 else 's'}) and what is recalled is not here."
         )
-    notes["lines"] = " ".join(told)
+    notes["lines"] = " ".join(told).strip()
     return notes
 
 
@@ -176,21 +165,21 @@ def _cover_by_call(result: Result, lines: pd.DataFrame) -> Figure | None:
         calls = calls.head(_MOST_BARS).sort_values("call_id")
     shown = calls["call_id"].tolist()
     table = _pivot(lines[lines["call_id"].isin(shown)], "class", "call_id")
-    x = _labels(shown)
+    x = labels(shown)
     columns = table.T.reindex(shown, fill_value=0.0)
     bars = [
         {
             "type": "bar",
             "name": escape(name, quote=False),
             "x": x,
-            "y": _numbers(columns[name]),
+            "y": numbers(columns[name]),
             "marker": {"color": colour},
             "hovertemplate": "%{x}: %{y:,.2f}",
         }
         for name, colour in _coloured(table.index)
     ]
     required = _required(x, calls["required"])
-    return _figure([*bars, required], {"barmode": "stack", "yaxis": {"title": _axis("collateral value", result)}}, "x")
+    return figure([*bars, required], {"barmode": "stack", "yaxis": axis("collateral value", currency(result))}, "x")
 
 
 def _class_by_agreement(allocation: pd.DataFrame) -> Figure | None:
@@ -202,11 +191,11 @@ def _class_by_agreement(allocation: pd.DataFrame) -> Figure | None:
     if table.shape[1] > _MOST_BARS:
         table = table[table.sum().nlargest(_MOST_BARS).index.sort_values()]
     rows = [name for name, _ in _coloured(table.index)][::-1]
-    cells = [[v if v else None for v in _numbers(table.T[name])] for name in rows]
+    cells = [[v if v else None for v in numbers(table.T[name])] for name in rows]
     heat = {
         "type": "heatmap",
-        "x": _labels(table.columns),
-        "y": _labels(rows),
+        "x": labels(table.columns),
+        "y": labels(rows),
         "z": cells,
         "xgap": 2,
         "ygap": 2,
@@ -215,7 +204,7 @@ def _class_by_agreement(allocation: pd.DataFrame) -> Figure | None:
         "hovertemplate": "%{y} at %{x}: %{z:,.2f}<extra></extra>",
         "colorbar": {"outlinewidth": 0, "thickness": 12},
     }
-    return _figure([heat], {"yaxis": {"type": "category"}, "height": 110 + 36 * len(rows)}, "x")
+    return figure([heat], {"yaxis": {"type": "category"}, "height": 110 + 36 * len(rows)}, "x")
 
 
 def _sources_of_cover(result: Result, lines: pd.DataFrame) -> Figure | None:
@@ -246,25 +235,26 @@ def _sources_of_cover(result: Result, lines: pd.DataFrame) -> Figure | None:
     classes = dict(_coloured(steps.loc[~steps["proceeds"], "label"].tolist()))
     names = [*steps["label"], "delivered"]
     values, bases = [*steps["value"], total], [*(steps["value"].cumsum() - steps["value"]), 0.0]
-    colours = [classes.get(label, _VIA) for label in steps["label"]] + [_COLOURS[8]]
+    colours = [classes.get(label, _VIA) for label in steps["label"]] + [COLOURS[8]]
     words = [f"{money(rate) if abs(rate) >= 1 else format(rate + 0.0, '.2g')} bp" for rate in steps["rate"]] + [""]
     told = [f"<br>{money(cost)} over the horizon" for cost in steps["cost"]] + [""]
     if missing > 0:
         names, values, bases = [*names, "missing"], [*values, missing], [*bases, total]
-        colours, words, told = [*colours, _COLOURS[4]], [*words, ""], [*told, ""]
+        colours, words, told = [*colours, COLOURS[4]], [*words, ""], [*told, ""]
     bars = {
         "type": "bar",
-        "x": _labels(names),
-        "y": _numbers(values),
-        "base": _numbers(bases),
+        "x": labels(names),
+        "y": numbers(values),
+        "base": numbers(bases),
         "marker": {"color": colours},
         "text": words,
         "textposition": "auto",
         "customdata": [[money(value), more] for value, more in zip(values, told, strict=True)],
         "hovertemplate": "%{x}: %{customdata[0]}%{customdata[1]}<extra></extra>",
     }
-    axis = {"title": _axis("collateral value", result)}
-    return _figure([bars], {"showlegend": False, "height": 340, "yaxis": axis}, "x")
+    return figure(
+        [bars], {"showlegend": False, "height": 340, "yaxis": axis("collateral value", currency(result))}, "x"
+    )
 
 
 def _posted_by_agreement(result: Result) -> Figure | None:
@@ -275,22 +265,25 @@ def _posted_by_agreement(result: Result) -> Figure | None:
     if len(agreements) > _MOST_BARS:
         largest = agreements[["required", "posted"]].astype(float).max(axis=1).nlargest(_MOST_BARS).index
         agreements = agreements.loc[largest.sort_values()]
-    x = _labels(agreements["agreement_id"])
-    parts = (("kept", 1, _COLOURS[0]), ("delivered", 1, _COLOURS[2]), ("recalled", -1, _COLOURS[1]))
+    x = labels(agreements["agreement_id"])
+    parts = (("kept", 1, COLOURS[0]), ("delivered", 1, COLOURS[2]), ("recalled", -1, COLOURS[1]))
     bars = [
         {
             "type": "bar",
             "name": name,
             "x": x,
-            "y": _numbers(sign * agreements[name].astype(float)),
+            "y": numbers(sign * agreements[name].astype(float)),
             "marker": {"color": colour},
             "hovertemplate": "%{x}: %{y:,.2f}",
         }
         for name, sign, colour in parts
     ]
     required = _required(x, agreements["required"])
-    axis = {"title": _axis("collateral value", result)}
-    return _figure([*bars, required], {"barmode": "relative", "height": 340, "yaxis": axis}, "x")
+    return figure(
+        [*bars, required],
+        {"barmode": "relative", "height": 340, "yaxis": axis("collateral value", currency(result))},
+        "x",
+    )
 
 
 def _cost_by_source(result: Result, lines: pd.DataFrame) -> Figure | None:
@@ -309,12 +302,12 @@ def _cost_by_source(result: Result, lines: pd.DataFrame) -> Figure | None:
     bars = {
         "type": "bar",
         "orientation": "h",
-        "x": _numbers(cost),
-        "marker": {"color": _COLOURS[0]},
-        "y": _labels(cost.index),
+        "x": numbers(cost),
+        "marker": {"color": COLOURS[0]},
+        "y": labels(cost.index),
         "hovertemplate": "%{y}: %{x:,.2f}<extra></extra>",
     }
-    return _figure([bars], {"showlegend": False, "height": 90 + 22 * len(cost)}, "y")
+    return figure([bars], {"showlegend": False, "height": 90 + 22 * len(cost)}, "y")
 
 
 def _use_of_limits(result: Result) -> Figure | None:
@@ -335,9 +328,9 @@ def _use_of_limits(result: Result) -> Figure | None:
     bars = {
         "type": "bar",
         "orientation": "h",
-        "x": _numbers(share),
-        "y": _labels(names),
-        "marker": {"color": np.where(full, _COLOURS[4], _COLOURS[5]).tolist()},
+        "x": numbers(share),
+        "y": labels(names),
+        "marker": {"color": np.where(full, COLOURS[4], COLOURS[5]).tolist()},
         "customdata": [
             [
                 money(u),
@@ -349,7 +342,7 @@ def _use_of_limits(result: Result) -> Figure | None:
         "hovertemplate": "%{customdata[0]} of %{customdata[1]}%{customdata[2]}<extra></extra>",
     }
     axis = {"title": {"text": "use of the cap, %"}, "range": [0, max(105.0, float(share.max()) * 1.03)]}
-    return _figure([bars], {"showlegend": False, "height": 90 + 22 * len(limits), "xaxis": axis}, "y")
+    return figure([bars], {"showlegend": False, "height": 90 + 22 * len(limits), "xaxis": axis}, "y")
 
 
 def _required(x: Sequence[str], values: Iterable[Any]) -> dict[str, Any]:
@@ -359,7 +352,7 @@ def _required(x: Sequence[str], values: Iterable[Any]) -> dict[str, Any]:
         "mode": "markers",
         "name": "required",
         "x": x,
-        "y": _numbers(values),
+        "y": numbers(values),
         "marker": {
             "symbol": "line-ew",
             "size": max(6, min(22, 800 // len(x))),
@@ -367,23 +360,6 @@ def _required(x: Sequence[str], values: Iterable[Any]) -> dict[str, Any]:
         },
         "hovertemplate": "%{x}: %{y:,.2f} required",
     }
-
-
-def _figure(data: Sequence[Mapping[str, Any]], layout: Mapping[str, Any], category: str) -> Figure:
-    """Data and layout for plotly; identifiers stay on a category axis, whatever they look like."""
-    base: Figure = {
-        "margin": {"l": 60, "r": 20, "t": 10, "b": 40},
-        "height": 420,
-        "hovermode": "closest",
-        "bargap": 0.25,
-        "xaxis": {"automargin": True},
-        "yaxis": {"automargin": True},
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "traceorder": "normal"},
-    }
-    for key, value in layout.items():
-        base[key] = {**base[key], **value} if isinstance(value, dict) and key in base else value
-    base[f"{category}axis"]["type"] = "category"
-    return {"data": list(data), "layout": base}
 
 
 def _pivot(lines: pd.DataFrame, rows: str, columns: str) -> pd.DataFrame:
@@ -396,59 +372,4 @@ def _coloured(classes: Sequence[str] | pd.Index[Any]) -> list[tuple[str, str]]:
     """The classes that are there, known ones first and always in the same colour."""
     known = [c for c in _CLASS_ORDER if c in classes]
     others = sorted(c for c in classes if c not in _CLASS_ORDER)
-    return [(c, _COLOURS[_CLASS_ORDER.index(c)]) for c in known] + [(c, _COLOURS[-1]) for c in others]
-
-
-def _axis(title: str, result: Result) -> dict[str, str]:
-    return {"text": f"{title}, {escape(str(result.summary['base_currency']), quote=False)}"}
-
-
-def _labels(values: Any) -> list[str]:
-    # plotly reads a few tags in text; identifiers have none
-    return [escape(str(v), quote=False) for v in values]
-
-
-def _numbers(values: Iterable[Any]) -> list[float]:
-    return [round(float(v), 2) for v in values]
-
-
-def _line_rows(lines: pd.DataFrame) -> list[list[Any]]:
-    """Rows of the table on the page; numbers as numbers, so that they sort."""
-    head = lines.head(_MOST_LINES).astype({"quantity": float, "cost": float})
-    columns = [
-        "call_id",
-        "agreement_id",
-        "source",
-        "asset_id",
-        "name",
-        "class",
-        "quantity",
-        "market_value",
-        "haircut",
-        "collateral_value",
-        "cost",
-    ]
-    cells = [[_blank(v) for v in head[c].tolist()] for c in columns]
-    return [list(row) for row in zip(*cells, strict=True)]
-
-
-def _blank(value: Any) -> Any:
-    return "" if value is None or (isinstance(value, float) and not math.isfinite(value)) else value
-
-
-def _script_json(value: Any) -> str:
-    """JSON that can stand inside a script element whatever text it holds."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
-
-
-@cache
-def _plotly_js() -> str:
-    """The text of plotly.js as the plotly package ships it, found without importing that package."""
-    spec = importlib.util.find_spec("plotly")
-    if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError("the report needs the plotly package")
-    path = Path(next(iter(spec.submodule_search_locations))) / "package_data" / "plotly.min.js"
-    return path.read_text(encoding="utf-8")
+    return [(c, COLOURS[_CLASS_ORDER.index(c)]) for c in known] + [(c, COLOURS[-1]) for c in others]

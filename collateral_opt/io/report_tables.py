@@ -1,4 +1,4 @@
-"""The tables of the report beside calls and lines: financing, reserves, agreements and moves, steps, changes.
+"""The tables of the report: what is short, what binds, financing, reserves, agreements and moves, steps, changes.
 
 Each is there only where the run has rows for it. Cells are text as a person reads it; the template escapes it.
 """
@@ -9,9 +9,12 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
+
+from collateral_opt.io.write import decimal_text
+from collateral_opt.result.comparison import FULL
 
 if TYPE_CHECKING:
     from collateral_opt.result import Result
@@ -20,6 +23,15 @@ _MOST_ROWS = 500
 _MOST_GIVEN = 50
 _MOST_SPENT = 10
 
+_COVERING = {
+    "eligibility": "take what is refused",
+    "supply": "have more",
+    "time": "have it sooner",
+    "limits": "raise caps",
+    "pins": "use what pins forbid",
+    "others": "leave others shorter",
+    "together": "all of this together",
+}
 _STEP_NAMES = {
     "call_id": "call",
     "agreement_id": "agreement",
@@ -31,6 +43,26 @@ _STEP_NAMES = {
 }
 
 Record = dict[str, Any]
+
+
+class Explained(Protocol):
+    """What is read of an :class:`~collateral_opt.explain.Explanation` of the whole: tuples of its records."""
+
+    @property
+    def shortfalls(self) -> Sequence[Any]:
+        """What is short, with remedies."""
+
+    @property
+    def full_limits(self) -> Sequence[Any]:
+        """What binds, with prices to either side."""
+
+    @property
+    def prices(self) -> Sequence[Any]:
+        """The scarcest holdings."""
+
+    @property
+    def relaxations(self) -> Sequence[Any]:
+        """The most valuable terms."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +92,12 @@ class Table:
     groups: Sequence[Group]
 
 
-def tables(result: Result) -> dict[str, Table]:
+def tables(result: Result, explained: Explained | None = None) -> dict[str, Table]:
     """The tables there are rows for, by name."""
     made = {
+        "short": _short(result, explained),
+        "binding": _binding(result, explained),
+        "relaxations": None if explained is None else _relaxations(result, explained),
         "financing": _financing(result),
         "reserves": _reserves(result),
         "agreements": _agreements(result),
@@ -112,6 +147,142 @@ def percent(x: float | None) -> str:
     return "-" if x is None or not math.isfinite(x) else f"{100 * x:.4f} %"
 
 
+def shortfalls(result: Result) -> pd.DataFrame:
+    """What is short, the most first, calls before agreements and reserves: kind, name, required, missing, reason."""
+    parts = []
+    for kind in ("call", "agreement", "reserve"):
+        frame = result.table(f"{kind}s").rename(columns={f"{kind}_id": "name", "shortfall": "missing"})
+        frame = frame[frame["missing"] > 0].sort_values(["missing", "name"], ascending=[False, True])
+        parts.append(frame.reindex(columns=["name", "required", "missing", "reason"]).assign(kind=kind))
+    columns = ["kind", "name", "required", "missing", "reason"]
+    return pd.concat([part.astype(object) for part in parts], ignore_index=True)[columns]
+
+
+def binding_limits(result: Result, explained: Explained | None = None) -> pd.DataFrame:
+    """The rows of `limits` that bind, those worth most first, with prices to either side where they are explained.
+
+    A limit binds where it is used up to its cap, or one more unit of cap would save something.
+    """
+    limits, keys = result.limits.astype({"group": object}), ["agreement_id", "limit", "group"]
+    one_more, one_less = limits["shadow_price"].astype(float), pd.Series(math.nan, index=limits.index)
+    if explained is not None:
+        told = {(one.agreement_id, one.limit, one.group): one.price for one in explained.full_limits}
+        names = limits[keys].where(limits[keys].notna(), "").itertuples(index=False, name=None)
+        for at, key in zip(limits.index, names, strict=True):
+            if key in told:
+                one_more[at], one_less[at] = (math.nan if x is None else x for x in _sides(told[key]))
+    full = (limits["used"] > 0) & (limits["used"] >= limits["cap"] * FULL)
+    frame = limits.assign(one_more_saves_bps=one_more, one_less_costs_bps=one_less)
+    return (
+        frame[full | (limits["shadow_price"] > 0) | (one_more > 0)]
+        .sort_values("one_more_saves_bps", ascending=False, kind="stable", na_position="last")
+        .drop(columns="shadow_price" if explained is not None else ["shadow_price", "one_less_costs_bps"])
+    )
+
+
+def _sides(price: Any) -> tuple[float | None, float | None]:
+    return price.more_bps, price.less_bps
+
+
+def _short(result: Result, explained: Explained | None) -> Table | None:
+    """Each shortfall with its reason; with an explanation, the least change of each kind that would cover it."""
+    short = shortfalls(result)
+    if not len(short):
+        return None
+    told = {(one.kind, one.name): one for one in explained.shortfalls} if explained is not None else {}
+    groups = []
+    for record in _records(short, _MOST_ROWS):
+        remedies = _remedies(told.get((record["kind"], record["name"])))
+        rows: list[list[Cell]] = remedies if explained is not None else [[]]
+        height = len(rows)
+        first = [
+            Cell(record["kind"], "text", height),
+            Cell(record["name"], "text", height),
+            Cell(money(record["required"]), "number", height),
+            Cell(money(record["missing"]), "number short", height),
+            Cell(record["reason"] or "", "words", height),
+        ]
+        groups.append(Group([[*first, *rows[0]], *rows[1:]]))
+    note = f"Calls come first, by priority, then reserves. {_cut(len(short), 'calls')}"
+    heads = ["what", "name", "required#", "missing#", "why"]
+    if explained is not None:
+        note += " Beside each, the least change of each kind that alone would cover it while nobody else gets shorter."
+        heads += ["to cover it", "amount#", "of that"]
+    return Table("What is short, and why", note.strip(), _heads(*heads), groups)
+
+
+def remedies_of(short: Any) -> list[Any]:
+    """The remedies of a shortfall that would do: each of one kind alone, all kinds together only where none does."""
+    could = [one for one in short.remedies if one.amount is not None]
+    return [one for one in could if one.kind != "together"] or could
+
+
+def _remedies(short: Any) -> list[list[Cell]]:
+    """What would cover a shortfall: kind of change, its size, its parts. Never no row."""
+    if short is None:
+        return [[Cell("not explained", "words"), _text(""), _text("")]]
+    if short.is_lots:
+        return [[Cell("nothing: only whole lots do not fit", "words"), _text(""), _text("")]]
+    rows = []
+    for one in remedies_of(short):
+        parts = [f"{n.what} {money(n.amount)}" + (f" ({n.why})" if n.why else "") for n in one.needed[:_MOST_SPENT]]
+        parts += [f"{len(one.needed) - _MOST_SPENT:,} more"] if len(one.needed) > _MOST_SPENT else []
+        rows.append([_text(_COVERING[one.kind]), _number(money(one.amount)), Cell("; ".join(parts), "words")])
+    return rows or [[Cell("no change that is known here", "words"), _text(""), _text("")]]
+
+
+def _binding(result: Result, explained: Explained | None) -> Table | None:
+    binding = binding_limits(result, explained)
+    if not len(binding):
+        return None
+    sides = [name for name in ("one_more_saves_bps", "one_less_costs_bps") if name in binding]
+    rows = [
+        [
+            _text(r["agreement_id"]),
+            _text(r["limit"]),
+            _text(r["group"]),
+            _number(money(r["used"])),
+            _number(money(r["cap"])),
+            *(_number(money(r[side])) for side in sides),
+        ]
+        for r in _records(binding, _MOST_ROWS)
+    ]
+    note = (
+        "Full, or worth something: what a unit of cap more would save and one less would cost, in basis points a year "
+        f"(by unit of the asset where the limit counts units). {_cut(len(binding), 'limits')}"
+    )
+    titles = {"one_more_saves_bps": "one more saves, bp#", "one_less_costs_bps": "one less costs, bp#"}
+    heads = _heads("agreement", "limit", "group", "used#", "cap#", *(titles[side] for side in sides))
+    return Table("Limits that bind", note.strip(), heads, [Group(rows)])
+
+
+def _relaxations(result: Result, explained: Explained) -> Table:
+    """The terms that cost most, found by solving without each."""
+    rows = [
+        [
+            _text(one.kind),
+            _text(one.name),
+            _text(one.place if one.place != one.name else ""),
+            _number(money(one.saves_per_day)),
+            _number(money(one.covers)),
+        ]
+        for one in explained.relaxations
+    ]
+    if not rows:
+        return Table(
+            "Worth letting go",
+            "Without any one limit, capacity, pin or reserve nothing is saved and nothing covered.",
+            (),
+            (),
+        )
+    note = (
+        f"What the linear program saves, in {currency(result)} a day, and covers that is short, without the whole of "
+        "one term: the most valuable, each solved again."
+    )
+    heads = _heads("term", "name", "where", "saves a day#", "covers#")
+    return Table("Worth letting go", note, heads, [Group(rows)])
+
+
 def _financing(result: Result) -> Table | None:
     """Facility by facility what it was given, what that raised and cost, and what the proceeds were spent for."""
     financing = result.financing
@@ -122,7 +293,7 @@ def _financing(result: Result) -> Table | None:
     groups = [_facility(str(name), given, spent.get(str(name), [])) for name, given in by_facility[:_MOST_ROWS]]
     raised, cost = float(financing["proceeds"].sum()), float(financing["cost"].sum())
     note = (
-        f"{_count(len(by_facility), 'facility', 'facilities')} raised {money(raised)} {_currency(result)} for "
+        f"{_count(len(by_facility), 'facility', 'facilities')} raised {money(raised)} {currency(result)} for "
         f"{money(cost)}, with the cost of what they were given. Spent is what of the proceeds goes where; "
         f"what is raised may be a little more. {_cut(len(by_facility), 'financing')}"
     )
@@ -342,11 +513,11 @@ def _shortfall(value: float) -> Cell:
 
 
 def _quantity(x: float | None) -> str:
-    """Up to ten decimals, as many as there are."""
+    """All its decimals, and no more."""
     if x is None:
         return ""
-    whole, _, decimals = f"{float(x):,.10f}".partition(".")
-    return f"{whole}.{decimals}".rstrip("0").rstrip(".")
+    whole, point, decimals = decimal_text(float(x)).partition(".")
+    return f"{int(whole):,}{point}{decimals}"
 
 
 def _haircut(x: float) -> str:
@@ -357,7 +528,8 @@ def _count(n: int, one: str, many: str = "") -> str:
     return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
-def _currency(result: Result) -> str:
+def currency(result: Result) -> str:
+    """The base currency."""
     return str(result.summary["base_currency"])
 
 

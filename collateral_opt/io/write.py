@@ -24,6 +24,7 @@ import pandas as pd
 from collateral_opt.errors import UsageError
 
 if TYPE_CHECKING:
+    from collateral_opt.io.report_tables import Explained
     from collateral_opt.result import Result
 
 _MARKER = "summary.json"
@@ -39,28 +40,32 @@ def write_result(
     workbook: bool = False,
     report: bool = True,
     frontier: pd.DataFrame | None = None,
+    explained: Explained | None = None,
 ) -> list[Path]:
     """Write the result's files into the folder ``out`` and return their paths.
 
     The files are written beside ``out`` first and moved there together, so that a full disk, a signal or a
     crash leaves either the old folder or the new one. With ``force`` an earlier result is replaced; files in
-    it that are not a result's stay where they are.
+    it that are not a result's stay where they are. Report and workbook tell what ``explained`` says, too
+    (``result.explain()``, of the whole).
 
     :raises UsageError: ``out`` is a file, or holds something and ``force`` is not set, or holds no result.
     :raises OSError: the disk's own words; nothing has been written then.
     """
     with staged_folder(out, force=force, marker=_MARKER, ours=RESULT_FILES) as staging:
         for name in _told(result):
-            _write_text(staging / f"{name}.csv", csv_text(getattr(result, name), FORMATS[name]))
+            write_text(staging / f"{name}.csv", csv_text(getattr(result, name), FORMATS[name]))
         if frontier is not None:
-            _write_text(staging / "frontier.csv", csv_text(frontier, FRONTIER_FORMATS))
-        _write_text(staging / "summary.json", summary_text(result.summary))
+            write_text(staging / "frontier.csv", csv_text(frontier, FRONTIER_FORMATS))
+        write_text(staging / "summary.json", summary_text(result.summary))
         if report:
             from collateral_opt.io.report import report_html
 
-            _write_text(staging / "report.html", report_html(result))
+            write_text(staging / "report.html", report_html(result, explained))
         if workbook:
-            _write_workbook(result, staging / "workbook.xlsx")
+            from collateral_opt.io.workbook import write_workbook
+
+            write_workbook(result, staging / "workbook.xlsx", explained)
         written = sorted(p.name for p in staging.iterdir())
     return [out / name for name in written]
 
@@ -72,7 +77,7 @@ def _told(result: Result) -> list[str]:
 
 def summary_text(summary: Mapping[str, Any]) -> str:
     """The summary as JSON, one key a line; what is not a finite number is null."""
-    return json.dumps(_finite(summary), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(json_value(summary), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def csv_text(table: pd.DataFrame, formats: Mapping[str, Format] | None = None) -> str:
@@ -164,7 +169,7 @@ def check_target(out: Path, *, force: bool, book: Path | None = None) -> None:
             raise UsageError(f"--out {out} lies in the book {book}. Choose a folder outside it.")
         if target in source.parents and out.exists() and any(out.iterdir()):
             raise UsageError(f"--out {out} holds the book {book}. Choose another folder.")
-    _check_folder(out, force=force, marker=_MARKER)
+    check_folder(out, force=force, marker=_MARKER)
 
 
 @contextmanager
@@ -175,7 +180,7 @@ def staged_folder(folder: Path, *, force: bool, marker: str, ours: Collection[st
     are replaced with ``force``, all others are kept.
     """
     folder = folder.resolve()
-    _check_folder(folder, force=force, marker=marker)
+    check_folder(folder, force=force, marker=marker)
     made = _make_parents(folder.parent)
     staging: Path | None = None
     try:
@@ -192,7 +197,7 @@ def staged_folder(folder: Path, *, force: bool, marker: str, ours: Collection[st
         raise
 
 
-def _check_folder(folder: Path, *, force: bool, marker: str) -> None:
+def check_folder(folder: Path, *, force: bool, marker: str) -> None:
     if not os.path.lexists(folder):
         return
     if not folder.is_dir():
@@ -254,7 +259,7 @@ def _umask() -> int:
     return mask
 
 
-def _write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
     # ids are text from outside: a lone surrogate must not end the run
     path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
@@ -280,77 +285,13 @@ def _unsigned_zero(text: str) -> str:
     return text[1:] if text.startswith("-") and not text.strip("-0.") else text
 
 
-def _finite(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(k): _finite(v) for k, v in value.items()}
+        return {str(k): json_value(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
+        return [json_value(v) for v in value]
     if hasattr(value, "item"):  # numpy's scalars
         value = value.item()
     if isinstance(value, float):
         return value + 0.0 if math.isfinite(value) else None
     return value if value is None or isinstance(value, bool | int | str) else str(value)
-
-
-_EXCEL_FORMAT: Mapping[Format, str] = {
-    money_text: "#,##0.00",
-    basis_points_text: "#,##0.00####",
-    decimal_text: "#,##0.##########",
-}
-_MOST_ROWS = 1_048_575
-_MOST_CHARACTERS = 32_767
-
-
-def _write_workbook(result: Result, path: Path) -> None:
-    """One sheet a table: text stays text, no formula, link or number is read into it."""
-    import xlsxwriter
-
-    too_long = [name for name in _told(result) if len(getattr(result, name)) > _MOST_ROWS]
-    if too_long:
-        raise UsageError(f"{', '.join(too_long)}: more rows than a sheet can hold. Leave --workbook out.")
-    never = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-    with xlsxwriter.Workbook(str(path), {**never, "nan_inf_to_errors": False}) as book:
-        # the run's own time, so that the same result gives the same bytes
-        book.set_properties({"created": pd.Timestamp(result.summary["as_of"]).tz_convert(None).to_pydatetime()})
-        bold = book.add_format({"bold": True, "bottom": 1})
-        number_formats = {f: book.add_format({"num_format": text}) for f, text in _EXCEL_FORMAT.items()}
-        _write_sheet(book, "summary", _summary_rows(result.summary), {}, bold, number_formats)
-        for name in _told(result):
-            _write_sheet(book, name, getattr(result, name), FORMATS[name], bold, number_formats)
-
-
-def _write_sheet(
-    book: Any,
-    name: str,
-    table: pd.DataFrame,
-    formats: Mapping[str, Format],
-    bold: Any,
-    number_formats: Mapping[Format, Any],
-) -> None:
-    sheet = book.add_worksheet(name)
-    sheet.freeze_panes(1, 0)
-    for at, column in enumerate(table.columns):
-        sheet.write_string(0, at, str(column), bold)
-        style = number_formats.get(formats.get(str(column), decimal_text))
-        values = table[column].tolist()
-        width = len(str(column)) + 3
-        for row, value in enumerate(values, start=1):
-            if isinstance(value, bool):
-                sheet.write_boolean(row, at, value)
-            elif isinstance(value, int | float):
-                if math.isfinite(value):
-                    sheet.write_number(row, at, value + 0.0, style)
-            elif isinstance(value, str):
-                sheet.write_string(row, at, value[:_MOST_CHARACTERS])
-                width = max(width, min(len(value) + 1, 60))
-        sheet.set_column(at, at, max(width, 16) if str(column) in formats else width)
-    if len(table.columns):
-        sheet.autofilter(0, 0, max(len(table), 1), len(table.columns) - 1)
-
-
-def _summary_rows(summary: Mapping[str, Any]) -> pd.DataFrame:
-    rows = []
-    for key, value in _finite(summary).items():
-        nested = value.items() if isinstance(value, dict) else [(None, value)]
-        rows += [(key if part is None else f"{key}.{part}", v) for part, v in nested]
-    return pd.DataFrame(rows, columns=["item", "value"], dtype=object)

@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from collateral_opt.book.tables import hint
 from collateral_opt.errors import UsageError
-from collateral_opt.io.read import _written_twice, _yaml_reason
+from collateral_opt.io.read import written_twice, yaml_reason
 from collateral_opt.scenarios.figure import read_flow
 from collateral_opt.scenarios.kinds import KINDS, BookChange, Removed
 from collateral_opt.scenarios.what_if import WhatIf
@@ -74,9 +74,9 @@ def read_file(path: str | Path) -> list[WhatIf]:
     except (yaml.YAMLError, RecursionError, TypeError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark is not None else ""
-        reason = _yaml_reason(error)
+        reason = yaml_reason(error)
         raise UsageError(f"{file}{place}: not readable as YAML: {reason}. Check indentation and brackets.") from None
-    for line, key in _written_twice(root):
+    for line, key in written_twice(root):
         wrong.append(f"line {line}: {key} stands twice in one mapping. Keep one of them.")
     if isinstance(data, Sequence) and not isinstance(data, str):
         data = {file.stem: data}

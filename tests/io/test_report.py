@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from collateral_opt import optimise
+from collateral_opt.explain import Explanation
 from collateral_opt.io.read import read_book
 from collateral_opt.io.report import asset_class, report_html
 from collateral_opt.io.report_tables import cost_of_proceeds
@@ -111,6 +112,99 @@ def test_headline_and_short_calls_stand_on_the_page() -> None:
         assert part in text, part
 
 
+def told(result: Result, **records: Any) -> Explanation:
+    """An explanation of the whole with these records."""
+    head = {"asked": "the whole", "base_currency": "USD", "status": result.status, "total_cost": 1.25}
+    return Explanation.model_validate({**head, "is_whole": True, **records})
+
+
+def shortfall(*remedies: tuple[str, float | None, list[dict[str, Any]]], is_lots: bool = False) -> dict[str, Any]:
+    """Of call C2 of the made result, which lacks 2.50."""
+    keys = ("kind", "amount", "needed")
+    records = [dict(zip(keys, remedy, strict=True)) for remedy in remedies]
+    return {
+        "kind": "call", "name": "C2", "required": 10.0, "missing": 2.5, "is_lots": is_lots, "remedies": records,
+    }  # fmt: skip
+
+
+def test_every_shortfall_stands_on_the_page_with_its_reason() -> None:
+    agreements = frame("agreements", ("A2", 40.0, 10.0, 10.0, 0.0, 0.0, 30.0, 0.0, NAN))
+    reserves = frame("reserves", ("LCR", 100.0, 100.0, 0.0, 1.0), ("NIGHT", 50.0, 20.0, 30.0, NAN))
+    html = report_html(made_result(agreements=agreements, reserves=reserves))
+    assert Tables(html).rows["short"] == [
+        ["what", "name", "required", "missing", "why"],
+        ["call", "C2", "10.00", "2.50", "nothing <b>left</b>"],
+        ["agreement", "A2", "40.00", "30.00", ""],
+        ["reserve", "NIGHT", "50.00", "30.00", ""],
+    ]
+
+
+def test_an_explained_shortfall_has_a_row_for_each_change_that_alone_would_cover_it() -> None:
+    result = made_result()
+    part = {"what": "B1 (H1)", "amount": 3.0, "why": "rule 'x' <refuses>"}
+    short = shortfall(
+        ("eligibility", 3.0, [part]), ("supply", None, []), ("limits", 2.5, []), ("together", 2.0, [part])
+    )
+    rows = Tables(report_html(result, told(result, shortfalls=[short]))).rows["short"]
+    assert rows[0][5:] == ["to cover it", "amount", "of that"]
+    assert rows[1][:2] == ["call", "C2"]
+    assert rows[1][5:] == ["take what is refused", "3.00", "B1 (H1) 3.00 (rule 'x' <refuses>)"]
+    assert rows[2:] == [["raise caps", "2.50", ""]]
+
+
+@pytest.mark.parametrize(
+    ("short", "said"),
+    [
+        (shortfall(("supply", None, []), ("together", 4.0, [])), ["all of this together", "4.00", ""]),
+        (shortfall(("supply", None, []), ("together", None, [])), ["no change that is known here", "", ""]),
+        (shortfall(("supply", 1.0, []), is_lots=True), ["nothing: only whole lots do not fit", "", ""]),
+    ],
+)
+def test_where_no_change_alone_would_do_the_page_says_what_would(short: dict[str, Any], said: list[str]) -> None:
+    result = made_result()
+    assert Tables(report_html(result, told(result, shortfalls=[short]))).rows["short"][1][5:] == said
+
+
+def test_the_limits_that_bind_are_those_full_and_those_with_a_price() -> None:
+    limits = frame(
+        "limits",
+        ("A1", "half", "", 5.0, 10.0, 0.0),
+        ("A1", "full", "", 10.0, 10.0, 0.0),
+        ("A1", "priced", "g", 9.0, 10.0, 2.5),
+        ("A1", "empty", "", 0.0, 0.0, 0.0),
+    )
+    result = made_result(limits=limits)
+    assert Tables(report_html(result)).rows["binding"] == [
+        ["agreement", "limit", "group", "used", "cap", "one more saves, bp"],
+        ["A1", "priced", "g", "9.00", "10.00", "2.50"],
+        ["A1", "full", "", "10.00", "10.00", "0.00"],
+    ]
+    price = {"kind": "limit", "name": "A1 full", "more_bps": 1.0, "less_bps": 4.0}
+    full = {"agreement_id": "A1", "limit": "full", "group": "", "used": 10.0, "cap": 10.0, "price": price}
+    rows = Tables(report_html(result, told(result, full_limits=[full]))).rows["binding"]
+    assert [row[1:2] + row[5:] for row in rows[1:]] == [["priced", "2.50", "-"], ["full", "1.00", "4.00"]]
+
+
+def test_the_terms_worth_letting_go_stand_in_their_order() -> None:
+    result = made_result()
+    terms = [
+        {"kind": "limit", "place": "A1", "name": "one issuer", "saves_per_day": 310.0, "covers": 0.0},
+        {"kind": "reserve", "place": "LCR", "name": "LCR", "saves_per_day": 12.345, "covers": 2.5},
+    ]
+    assert Tables(report_html(result, told(result, relaxations=terms))).rows["relaxations"][1:] == [
+        ["limit", "one issuer", "A1", "310.00", "0.00"],
+        ["reserve", "LCR", "", "12.35", "2.50"],
+    ]
+    none = report_html(result, told(result))
+    assert "relaxations" not in Tables(none).rows and "nothing is saved and nothing covered" in Page(none).text
+    assert "Worth letting go" not in Page(report_html(result)).text
+
+
+def test_a_quantity_has_all_its_decimals_and_no_more() -> None:
+    steps = frame("steps", (1.0, "deliver", "C1", "A1", None, "H1", "USD", 50437039.32, None, None, None, None))
+    assert Tables(report_html(made_result(steps=steps))).rows["steps"][1][-1] == "50,437,039.32"
+
+
 def test_the_cover_of_a_call_adds_up_by_class() -> None:
     data = data_of(report_html(made_result(3)))
     bars = [trace for trace in data["figures"]["cover"]["data"] if trace["type"] == "bar"]
@@ -197,6 +291,8 @@ def moved() -> Result:
 def test_a_run_without_them_has_no_table_of_them() -> None:
     html = report_html(made_result())
     assert {"financing", "reserves", "agreements", "moves", "steps", "changes"}.isdisjoint(Tables(html).rows)
+    sound = made_result(calls=made_result().calls.iloc[:1], limits=made_result().limits.iloc[2:])
+    assert {"short", "binding", "relaxations"}.isdisjoint(Tables(report_html(sound)).rows)
     assert {"sources", "agreements"}.isdisjoint(data_of(html)["figures"])
     assert "Financing" not in Page(html).text and "Reserves that hold" not in Page(html).text
 
@@ -411,6 +507,7 @@ def test_asset_classes_are_named_as_a_desk_would(
 
 def test_the_template_and_the_generated_desk_s_schedules_are_package_data() -> None:
     package = files("collateral_opt")
-    assert (package / "io" / "templates" / "report.html").is_file()
+    templates = {f.name for f in (package / "io" / "templates").iterdir()}
+    assert templates == {"page.html", "macros.html", "report.html", "what_if.html"}
     assert len([f for f in (package / "desk_schedules").iterdir() if f.name.endswith(".yaml")]) == 7
     assert (package / "py.typed").is_file() and (files("eligibility_rules") / "py.typed").is_file()

@@ -14,7 +14,6 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from python_calamine import CalamineWorkbook
 
 from collateral_opt.errors import UsageError
 from collateral_opt.io import write
@@ -113,16 +112,6 @@ def test_the_summary_is_json_without_nan(tmp_path: Path) -> None:
     assert summary["gap"] is None and str(summary["lower_bound"]) == "0.0" and summary["counts"] == {"lines": 3}
 
 
-def test_in_the_workbook_text_stays_text_and_numbers_are_numbers(tmp_path: Path) -> None:
-    write_result(made_result(len(NASTY)), tmp_path / "out", workbook=True)
-    book = CalamineWorkbook.from_path(tmp_path / "out" / "workbook.xlsx")
-    assert book.sheet_names == ["summary", *(name for name in COLUMNS if name not in write.ON_OCCASION)]
-    table = book.get_sheet_by_name("allocation").to_python()
-    at = table[0].index("asset_id")
-    assert [row[at] for row in table[1:]] == NASTY
-    assert table[1][table[0].index("quantity")] == 1_000_000.0
-
-
 def test_the_workbook_is_left_out_unless_asked_for_and_the_report_may_be(tmp_path: Path) -> None:
     write_result(made_result(), tmp_path / "out", report=False)
     assert not {"workbook.xlsx", "report.html"} & set(names(tmp_path / "out"))
@@ -179,14 +168,14 @@ def test_an_empty_folder_and_missing_parents_are_fine(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_the_old_result_and_no_traces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
     write_result(made_result(1), out)
-    write_text = write._write_text
+    write_text = write.write_text
 
     def full(path: Path, text: str) -> None:
         if path.name == "limits.csv":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         write_text(path, text)
 
-    monkeypatch.setattr(write, "_write_text", full)
+    monkeypatch.setattr(write, "write_text", full)
     with pytest.raises(OSError, match="No space left"):
         write_result(made_result(2), out, force=True)
     with pytest.raises(OSError, match="No space left"):

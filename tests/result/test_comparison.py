@@ -12,7 +12,8 @@ import pytest
 
 from collateral_opt import Book, Comparison, Result, compare, optimise, read_book, read_words
 from collateral_opt.errors import UsageError
-from collateral_opt.io.comparison import comparison_lines, folder_names, write_comparisons
+from collateral_opt.io.comparison import comparison_lines
+from collateral_opt.io.write_comparisons import folder_names, write_comparisons
 from collateral_opt.result.comparison import LineDifference, Moved, RequirementDifference
 from collateral_opt.scenarios.what_if import compared
 from tests.judges.books import random_book
