@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from math import isfinite
 
 from collateral_opt.book import Book
+from collateral_opt.collection import put_off
 from collateral_opt.collisions import require_possible_pins
 from collateral_opt.network import Problem
 from collateral_opt.network.facts import gather
@@ -31,6 +32,7 @@ CLOSED = 1e-9
 log = logging.getLogger("collateral_opt")
 
 
+@put_off()
 def optimise(
     book: Book,
     *,
