@@ -71,6 +71,8 @@ class Optimum:
         self.is_whole = len(network.edges) == problem.pairs
         self.scaled, self.scaling = scale(program)
         self.bounds = Bounds.of(self.scaled)
+        self.may_carry: Bools = program.upper[: len(network.edges)] > 0
+        """Pairs that may carry something, those included that are no line of the answer."""
         self._linear = linear
         self._generated = Generated(self.scaled, part)
         self._begin()
@@ -98,9 +100,11 @@ class Optimum:
         program = with_lines(self.program, View.of(self.network), x, lines.short)
         part = np.union1d(_part(program, self._linear), np.flatnonzero(x > 0))
         try:
-            return Optimum(self.problem, self.network, program, self._linear, part)
+            found = Optimum(self.problem, self.network, program, self._linear, part)
         except InfeasibleError:
             return self
+        found.may_carry = self.may_carry
+        return found
 
     def _begin(self) -> None:
         solution = self._generated.solve(self.scaled.cost, self.bounds, "the optimum")
@@ -176,6 +180,8 @@ class Optimum:
             cone.row_upper[row] += moved if above else 0.0
         for column, amount in forced.items():
             cone.lower[column] = amount * size / self.scaling.column[column]
+            # A line that the answer does not have is shut there: to force something onto it is to open it.
+            cone.upper[column] = np.inf if self.may_carry[column] else cone.upper[column]
         return cone
 
     def _sides_that_move(self, row: int, amount: float) -> tuple[bool, bool]:
@@ -386,14 +392,16 @@ class Lines:
 def _kept(program: Program, network: Network, linear: Linear) -> Program:
     """``program`` in which nobody is shorter than in ``linear``: by priority, and at all where nobody need be.
 
-    What a call takes is bounded by its cover alone, so that it may grow.
+    What a call or a facility takes is bounded by its cover alone, or its capacity, so that it may grow.
     """
     uses, edges, first = network.uses, network.edges, len(network.edges)
     upper = program.upper.copy()
-    to_call = uses.kind[edges.use] == Kind.CALL
+    grows = uses.kind[edges.use] == Kind.CALL
+    # A facility may be given more than it needs, but not without end of what earns.
+    grows |= (uses.kind[edges.use] == Kind.FACILITY) & (edges.cost_bps >= 0)
     exactly = [edge for edge, (_, most) in network.pinned.items() if most is not None]
-    to_call[exactly] = False
-    upper[:first][to_call] = np.inf
+    grows[exactly] = False
+    upper[:first][grows] = np.inf
     row_upper = np.array(program.rows.upper, dtype=np.float64)
     sizes = uses.lacking[: uses.asking]
     for rank, reached in enumerate(linear.reduced.reached.tolist()):

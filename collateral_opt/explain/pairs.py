@@ -38,7 +38,7 @@ def _next_best(answered: Answered, use: int) -> tuple[int, Slope] | None:
     """The edge of the cheapest pair that does not serve ``use``, and what forcing one unit onto it costs."""
     edges, reduced = answered.reduced_costs(use)
     factor, source = answered.network.edges.factor, answered.network.edges.source
-    others = np.flatnonzero(~answered.given_to(use)[source[edges]] & (answered.optimum.program.upper[edges] > 0))
+    others = np.flatnonzero(~answered.given_to(use)[source[edges]] & answered.optimum.may_carry[edges])
     nearest: Ints = edges[others[np.argsort(reduced[others], kind="stable")][:NEAREST]]
     found = [(edge, answered.optimum.slope({}, {edge: 1.0})) for edge in nearest.tolist()]
     possible = [(edge, slope) for edge, slope in found if slope.duals is not None]

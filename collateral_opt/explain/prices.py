@@ -106,14 +106,17 @@ def relaxations(answered: Answered, place: str | None = None) -> list[Relaxation
     optimal duals saves nothing, for those duals prove the cost without it, too: only the others are solved without.
     """
     optimum, settings = answered.relaxed, answered.problem.facts.book.settings
+    # So much may be left uncovered here and not there, and say nothing.
+    noise = 3 * ROOM * float(np.sum(answered.uses.lacking))
     found = []
     for (kind, at, name), let_go, waived in _terms(answered):
         if place is not None and at != place:
             continue
         cost, short = optimum.without(**let_go)
         covers = _missing(optimum, waived) - _missing(optimum, waived, short)
+        covers = covers if covers > noise else 0.0
         saves = (optimum.cost - cost) / BASIS_POINTS / settings.day_count
-        if saves > NOTHING or covers > NOTHING:
+        if saves > NOTHING or covers > 0:
             found.append(
                 Relaxation.model_validate(
                     {"kind": kind, "place": at, "name": name, "saves_per_day": saves, "covers": max(covers, 0.0)}

@@ -38,6 +38,7 @@ _REMEDIES = {
     "together": "all of this together, {amount}",
 }
 _SMALL = 5e-7
+_HALF_A_CENT = 0.005
 
 
 def paragraphs(told: Explanation) -> Iterator[tuple[str, list[str]]]:
@@ -49,11 +50,15 @@ def paragraphs(told: Explanation) -> Iterator[tuple[str, list[str]]]:
         ("lines, in bp a year on a unit of cover", [line for one in told.lines for line in _line(one)]),
         ("not used", [_not_used(one) for one in told.not_used]),
         ("limits that bind", [_full(one) for one in told.full_limits]),
-        (f"worth letting go, {currency} a day", [_relaxation(one) for one in told.relaxations]),
-        ("prices, bp a year", [_price(one) for one in told.prices]),
+        (f"worth letting go, {currency} a day", [_relaxation(r) for r in told.relaxations if _shows(r)]),
+        (_prices_of(told), [_price(one) for one in told.prices]),
     ):
         if lines:
             yield heading, lines
+
+
+def _prices_of(told: Explanation) -> str:
+    return "prices, bp a year" + (", what is short staying as short as it is" if told.status == "short" else "")
 
 
 def _caveat(told: Explanation) -> Iterator[str]:
@@ -124,6 +129,10 @@ def _full(one: FullLimit) -> str:
     return f"{one.agreement_id}  '{one.limit}'{group}  {_money(one.used)} of {_money(one.cap)}: {worth}"
 
 
+def _shows(one: Relaxation) -> bool:
+    return max(one.saves_per_day, one.covers) >= _HALF_A_CENT
+
+
 def _relaxation(one: Relaxation) -> str:
     what = {
         "limit": f"limit '{one.name}' at {one.place}",
@@ -131,7 +140,7 @@ def _relaxation(one: Relaxation) -> str:
         "pin": f"the pin of {one.name} to {one.place}",
         "reserve": f"reserve {one.name}",
     }[one.kind]
-    covers = f", and covers {_money(one.covers)}" if one.covers >= 0.005 else ""
+    covers = f", and covers {_money(one.covers)}" if one.covers >= _HALF_A_CENT else ""
     return f"{_money(one.saves_per_day):>14}  {what}{covers}"
 
 

@@ -47,11 +47,15 @@ def reason_for_shortfall(answer: Answer, use: int) -> str:
 
 
 def _idle(answer: Answer, use: int) -> Bools:
-    """Edges into the call whose source still has the smallest line that may be delivered."""
-    network = answer.network
-    drawn = np.bincount(network.edges.source, weights=answer.delivered, minlength=len(network.sources))
+    """Edges into the call whose source still has the smallest line that may be delivered, and may still be funded."""
+    network, sources = answer.network, answer.network.sources
+    drawn = np.bincount(network.edges.source, weights=answer.delivered, minlength=len(sources))
     spare = (network.held - drawn)[network.edges.source]
-    return np.asarray((network.edges.use == use) & (spare >= network.lot_value * (1 - 1e-9)))
+    has_some = spare >= network.lot_value * (1 - 1e-9)
+    feeds = np.zeros(len(network.uses), dtype=bool)
+    feeds[network.edges.use[has_some & ~sources.is_facility[network.edges.source]]] = True
+    needs = np.where(sources.is_facility, sources.funded_by, -1)[network.edges.source]
+    return np.asarray((network.edges.use == use) & has_some & ((needs < 0) | feeds[needs]))
 
 
 def _full_limits(answer: Answer, use: int, idle: Bools) -> list[str]:

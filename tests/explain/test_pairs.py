@@ -165,3 +165,18 @@ def test_whatever_keeps_a_pair_out_is_what_decided() -> None:
                 assert told.hours_late is None or told.hours_late > 0
                 seen.add(told.obstacle)
     assert {"eligibility", "wrong way"} <= seen
+
+
+def test_a_line_that_would_have_to_be_large_is_too_dear_and_not_without_room() -> None:
+    """D comes in pieces of 500 only: a unit of it still costs 30, and nothing is full."""
+    assets = [asset("B"), asset("D", min_denomination=500.0), asset("USD", "cash"), asset("X"), asset("Y")]
+    told = optimise(desk_of(assets=assets)).explain(asset="D", call="C")
+    (pair,) = told.not_used
+    assert (pair.obstacle, pair.limits) == ("cost", ())
+    assert pair.too_dear_bps == pytest.approx(30 - 10 / 0.98)
+
+
+def test_the_next_best_may_be_a_line_that_would_have_to_be_large() -> None:
+    assets = [asset("B"), asset("D"), asset("USD", "cash", min_denomination=500.0), asset("X"), asset("Y")]
+    (line,) = optimise(desk_of(assets=assets)).explain(call="C").lines
+    assert line.next_best is not None and line.next_best.asset_id == "USD"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from collateral_opt import Book, Change, optimise
+from collateral_opt import Book, Change, optimise, read_book
 from collateral_opt.explain.answered import Answered
 from collateral_opt.explain.prices import price_of_limit, price_of_source, price_of_use, relaxations
 from collateral_opt.explain.records import Price
@@ -199,3 +199,16 @@ def test_letting_go_of_a_limit_saves_what_solving_without_it_says() -> None:
                 assert (base[1] - cost) / day == pytest.approx(term.saves_per_day, abs=1e-9 * size)
             compared += 1
     assert compared >= 6
+
+
+def test_the_capacity_of_a_facility_is_let_go_with_the_bounds_that_follow_from_it() -> None:
+    """There are bonds for 4,100,000 x 0.98 = 4,018,000: 18,000 more, at 15 + 1 / 0.98 bp and not the line's 150."""
+    book = read_book("examples/liquidity-waterfall")
+    (term,) = optimise(book).explain().relaxations
+    assert (term.kind, term.name) == ("capacity", "REPO")
+    assert term.saves_per_day == pytest.approx(18_000 * (150 - 15 - 1 / 0.98) / 10_000 / 360, rel=1e-6)
+    facilities = book.facilities
+    wide = facilities.assign(capacity=facilities["capacity"].where(facilities["facility_id"] != "REPO", 1e9))
+    days = book.settings.horizon_days
+    saved = optimise(book).summary["lower_bound"] - optimise(book.replace(facilities=wide)).summary["lower_bound"]
+    assert saved / days == pytest.approx(term.saves_per_day, rel=1e-4)
