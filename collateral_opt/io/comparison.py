@@ -60,9 +60,11 @@ def _first(differences: Sequence[Any], out: list[str], table: str) -> Iterator[A
 def _limit(limit: LimitDifference) -> str:
     group = f" {limit.group}" if limit.group else ""
     used, cap = limit.used, limit.cap
+    more = {"newly binding": "saves something now", "no longer binding": "would not save anything any more"}
     return (
         f"{limit.agreement_id}, {limit.limit}{group}: {used.before:,.2f} of {cap.before:,.2f} before, "
         f"{used.after:,.2f} of {cap.after:,.2f} after"
+        + (f"; one more unit {more[limit.difference]}" if limit.by_price else "")
     )
 
 

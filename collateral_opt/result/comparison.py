@@ -96,7 +96,8 @@ class Movement:
 class LimitDifference:
     """A limit's group that binds after and not before, or the other way round.
 
-    It binds where it is used up to its cap or one more unit of cap would save something.
+    It binds where it is used up to its cap or one more unit of cap would save something. Where an agreement is gone,
+    so are its limits: they are not among what differs.
     """
 
     agreement_id: str
@@ -106,6 +107,13 @@ class LimitDifference:
     used: Moved
     cap: Moved
     shadow_price: Moved
+
+    @property
+    def by_price(self) -> bool:
+        """Whether, where it binds, it does so by what one more unit would save alone, and is not used up."""
+        now = self.difference == "newly binding"
+        used, cap = (self.used.after, self.cap.after) if now else (self.used.before, self.cap.before)
+        return not _used_up(used, cap)
 
 
 @dataclass(frozen=True)
@@ -320,16 +328,21 @@ def _movements(before: Result, after: Result) -> Iterable[Movement]:
 def _limits(before: Result, after: Result) -> Iterable[LimitDifference]:
     keys, columns = ("agreement_id", "limit", "group"), ("used", "cap", "shadow_price")
     old, new = (_sums(result.limits, keys, columns) for result in (before, after))
+    gone = {*before.book.agreements["agreement_id"]} - {*after.book.agreements["agreement_id"]}
     for (agreement, limit, group), was, now in _paired(old, new):
         binds = _binds(now)
-        if binds != _binds(was):
+        if binds != _binds(was) and agreement not in gone:
             difference: Any = "newly binding" if binds else "no longer binding"
             used, cap, price = (_moved(column, was, now) for column in columns)
             yield LimitDifference(agreement, limit, group, difference, used, cap, price)
 
 
 def _binds(limit: Figures | None) -> bool:
-    return limit is not None and (limit["shadow_price"] > 0 or limit["used"] >= limit["cap"] * FULL > 0)
+    return limit is not None and (limit["shadow_price"] > 0 or _used_up(limit["used"], limit["cap"]))
+
+
+def _used_up(used: float, cap: float) -> bool:
+    return used >= cap * FULL > 0
 
 
 def _facilities(before: Result, after: Result) -> Iterable[FacilityDifference]:

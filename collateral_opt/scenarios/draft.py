@@ -82,6 +82,12 @@ class Draft:
 
     # -------------------- which assets
 
+    @property
+    def context(self) -> Context:
+        """What schedules are read in where no call is meant."""
+        settings = self.settings
+        return Context(settings.as_of.date(), settings.base_currency, owner_parent=settings.owner_parent)
+
     def inside(self, which: Which) -> Bools:
         """bool[assets]: where the criterion is true of the asset as it stands now; unknown is outside.
 
@@ -95,10 +101,8 @@ class Draft:
         if criterion is None or self._names_strangers(criterion):
             return nothing
         by_itself = Schedule(name="filter", rules=(Rule(label="filter", when=criterion, haircut=Fraction(0)),))
-        settings = self.settings
-        context = Context(settings.as_of.date(), settings.base_currency, owner_parent=settings.owner_parent)
         try:
-            found: Bools = match(by_itself, assets, context).eligible
+            found: Bools = match(by_itself, assets, self.context).eligible
         except ScheduleError as error:
             for one in error.problems:
                 self.say(f"{one.message}. {one.remedy}.".replace("?.", "?"))

@@ -3,7 +3,9 @@
 A rule W at haircut h, moved to k for the assets inside, becomes two rules in its place: W and inside at k, W and not
 inside at h. Inside is said by ``asset_id``, which is never unknown: of every asset one of the two is false and the
 other has W's own truth, so that whatever rule won, excluded, or could not be told before does so again, in any
-``overlap``. Assets outside keep rule, haircut and reason; assets inside are read as if W had always been at k.
+``overlap``. Assets outside keep rule, haircut and reason; assets inside are read as if W had always been at k. Where k
+reaches 1 and W cannot take any of them, only the second of the two is there: should a later change lead one of them to
+W, it takes nothing of it.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ import pandas as pd
 
 from collateral_opt.network.network import Bools
 from collateral_opt.scenarios.figure import Figure
-from eligibility_rules import Facts, Rule, Schedule
-from eligibility_rules.matching import listed_rows
+from eligibility_rules import Context, Facts, Rule, Schedule, ScheduleError
+from eligibility_rules.criteria import FALSE, TRUE, Evaluation
+from eligibility_rules.matching import check_columns, listed_rows
 from eligibility_rules.scalars import decimal_text
 from eligibility_rules.vocabulary import VALUATIONS, AllOf, ColumnIn, Criterion, Listed, Not, place_of
 
@@ -25,48 +28,88 @@ Say = Callable[[str], None]
 
 
 def moved(
-    schedule: Schedule, figure: Figure, say: Say, *, assets: pd.DataFrame, inside: Bools, rule: str | None = None
+    schedule: Schedule,
+    figure: Figure,
+    say: Say,
+    *,
+    assets: pd.DataFrame,
+    inside: Bools,
+    context: Context,
+    rule: str | None = None,
 ) -> Schedule:
     """``schedule`` with the haircuts of its rules (those labelled ``rule``), or of its list, moved.
 
     Args:
         figure: a haircut, or the move of one; a move does not go below 0.
-        say: told of every haircut that would leave 0 to 1 (1 itself excluded).
+        say: told of every haircut that would leave 0 to 1 (1 itself excluded): a figure wherever it is set, a move
+            where the rule may take an asset inside.
         assets: the book's.
         inside: bool[assets], for which the haircuts move.
+        context: the desk's, for calls of any margin type.
     """
     if schedule.listing:
         return _moved_list(schedule, figure, say, assets, inside)
     only = _only(assets, inside)
+    takes: list[bool] | None = None
     rules: list[Rule] = []
-    for place, one in enumerate(schedule.rules, 1):
+    for place, one in enumerate(schedule.rules):
         if one.exclude or (rule is not None and one.label != rule):
             rules.append(one)
             continue
-        haircut = _haircut(figure, 1 - one.factor, f"{schedule.name}, {place_of('rule', place, one.label)}", say)
-        at_new = {**dict.fromkeys(VALUATIONS), "haircut": haircut}
-        if only is None:
+        new = _moved_by(figure, 1 - one.factor)
+        beside = one.model_copy(update={"when": _and(one.when, Not(criterion=only))})
+        if new >= 1 and figure.how != "to":
+            takes = takes or _may_take(schedule, assets, inside, context)
+            if not takes[place]:
+                rules.append(beside)
+                continue
+        _check(new, f"{schedule.name}, {place_of('rule', place + 1, one.label)}", say)
+        at_new = {**dict.fromkeys(VALUATIONS), "haircut": new}
+        if inside.all():
             rules.append(one.model_copy(update=at_new))
         else:
             rules.append(one.model_copy(update={"when": _and(one.when, only), **at_new}))
-            rules.append(one.model_copy(update={"when": _and(one.when, Not(criterion=only))}))
+            rules.append(beside)
     return schedule.model_copy(update={"rules": tuple(rules)})
 
 
-def _haircut(figure: Figure, old: Fraction, where: str, say: Say) -> Fraction:
+def _may_take(schedule: Schedule, assets: pd.DataFrame, inside: Bools, context: Context) -> list[bool]:
+    """For each rule whether it may take an asset inside: none that is surely excluded, or surely taken before."""
+    facts = Facts.of(assets).assuming(schedule.assume)
+    try:
+        check_columns(schedule, facts)
+        evaluation = Evaluation(facts, context)
+        truths = [evaluation.truth_for(rule.when, rule.margin_type) for rule in schedule.rules]
+    except ScheduleError:
+        # It cannot be read on these assets, which the changed book will say.
+        return [True] * len(schedule.rules)
+    open_ = inside.copy()
+    for rule, truth in zip(schedule.rules, truths, strict=True):
+        if rule.exclude:
+            open_ &= truth != TRUE
+    may: list[bool] = []
+    for rule, truth in zip(schedule.rules, truths, strict=True):
+        may.append(bool((open_ & (truth != FALSE)).any()))
+        # Elsewhere the highest haircut wins, wherever its rule stands.
+        if schedule.overlap == "first" and not rule.exclude:
+            open_ &= truth != TRUE
+    return may
+
+
+def _moved_by(figure: Figure, old: Fraction) -> Fraction:
     new = figure.of(old)
-    if figure.how != "to":
-        new = max(Fraction(0), new)
-    if not 0 <= new < 1:
-        say(f"{where}: the haircut would be {decimal_text(new)}: it must be at least 0 and below 1 (2 % is 0.02).")
-    return new
+    return new if figure.how == "to" else max(Fraction(0), new)
 
 
-def _only(assets: pd.DataFrame, inside: Bools) -> Criterion | None:
-    """True of the assets inside and false of all others; None where that is everything."""
-    if inside.all():
-        return None
-    few = inside if inside.sum() * 2 <= len(inside) else ~inside
+def _check(haircut: Fraction, where: str, say: Say) -> None:
+    if not 0 <= haircut < 1:
+        text = decimal_text(haircut)
+        say(f"{where}: the haircut would be {text}: it must be at least 0 and below 1 (2 % is 0.02).")
+
+
+def _only(assets: pd.DataFrame, inside: Bools) -> Criterion:
+    """True of the assets inside and false of all others."""
+    few = inside if inside.all() or inside.sum() * 2 <= len(inside) else ~inside
     named = ColumnIn(column="asset_id", values=tuple(assets["asset_id"][few]))
     return named if few is inside else Not(criterion=named)
 
@@ -87,7 +130,8 @@ def _moved_list(schedule: Schedule, figure: Figure, say: Say, assets: pd.DataFra
         if line.haircut is None or not line.eligible or not hit.any():
             lines.append(line)
             continue
-        haircut = _haircut(figure, line.haircut, f"{schedule.name}, line {line.line}", say)
+        haircut = _moved_by(figure, line.haircut)
+        _check(haircut, f"{schedule.name}, line {line.line}", say)
         if (hit == mine).all():
             lines.append(line.model_copy(update={"haircut": haircut}))
             continue

@@ -279,7 +279,8 @@ class HaircutMoved(BookChange):
         assets = draft.table("assets")
         for name in names:
             own = name if self.agreement is None else draft.own_schedule(self.agreement, name)
-            changed = moved(draft.schedules[own], self.haircut, draft.say, assets=assets, inside=inside, rule=self.rule)
+            old, context = draft.schedules[own], draft.context
+            changed = moved(old, self.haircut, draft.say, assets=assets, inside=inside, context=context, rule=self.rule)
             draft.schedule(own, changed)
 
     def _schedules(self, draft: Draft) -> list[str]:

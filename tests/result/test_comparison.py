@@ -12,9 +12,9 @@ import pytest
 
 from collateral_opt import Book, Comparison, Result, compare, optimise, read_book, read_words
 from collateral_opt.errors import UsageError
-from collateral_opt.io.comparison import comparison_lines
+from collateral_opt.io.comparison import _limit, comparison_lines
 from collateral_opt.io.write_comparisons import folder_names, write_comparisons
-from collateral_opt.result.comparison import LineDifference, Moved, RequirementDifference
+from collateral_opt.result.comparison import LimitDifference, LineDifference, Moved, RequirementDifference
 from collateral_opt.scenarios.what_if import compared
 from tests.judges.books import random_book
 
@@ -126,6 +126,27 @@ def test_limits_that_begin_and_cease_to_bind(book: Book, before: Result) -> None
     assert [(one.group, one.difference) for one in back.limits] == [
         ("IA", "no longer binding"), ("IB", "no longer binding"),
     ]  # fmt: skip
+
+
+def test_a_limit_that_binds_by_price_alone_says_so() -> None:
+    before, cap = Moved(4_859_195.02, 4_859_195.02), Moved(4_859_822.55, 4_859_822.55)
+    for difference, price, said in (
+        ("no longer binding", Moved(1.5, 0), "; one more unit would not save anything any more"),
+        ("newly binding", Moved(0, 1.5), "; one more unit saves something now"),
+    ):
+        limit = LimitDifference("X", "one issuer", "IA", difference, before, cap, price)  # type: ignore[arg-type]
+        assert limit.by_price and _limit(limit).endswith(f"4,859,195.02 of 4,859,822.55 after{said}")
+    full = LimitDifference("X", "one issuer", "IA", "newly binding", Moved(6, 5), Moved(7, 5), Moved(0, 1.5))
+    assert not full.by_price and _limit(full).endswith("5.00 of 5.00 after")
+
+
+def test_limits_of_an_agreement_that_is_gone_are_left_out(book: Book) -> None:
+    tight = optimise(read_words(["schedule:s.limit:one issuer=0.5"])(book))
+    assert (tight.limits["used"] == tight.limits["cap"]).any()
+    gone = after(book, tight, "remove:agreement=X")
+    assert gone.limits == () and [one.difference for one in gone.calls] == ["removed"]
+    # the same agreement with room: its limits are still told of
+    assert {one.difference for one in after(book, tight, "schedule:s.limit:one issuer=1").limits} == {"no longer binding"}
 
 
 def test_a_shortfall_a_facility_and_who_pays_for_it(book: Book, before: Result) -> None:

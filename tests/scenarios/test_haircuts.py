@@ -18,6 +18,7 @@ from eligibility_rules import Context, Match, Reason, Schedule, load_schedule, m
 
 SCHEDULES = sorted((Path(__file__).parents[2] / "examples" / "desk" / "schedules").glob("*.yaml"))
 AS_OF = pd.Timestamp("2026-03-24").date()
+DESK = Context(AS_OF, "USD", None, "Own")
 
 
 def assets(n: int = 400, seed: int = 1) -> pd.DataFrame:
@@ -71,7 +72,7 @@ def test_outside_nothing_moves_and_inside_all_does(path: Path, overlap: Any, fig
         by_hand.append(rule if rule.exclude else rule.model_copy(update=form))
     everywhere = schedule.model_copy(update={"rules": tuple(by_hand)})
     said: list[str] = []
-    after = moved(schedule, read_figure(figure), said.append, assets=frame, inside=inside)
+    after = moved(schedule, read_figure(figure), said.append, assets=frame, inside=inside, context=DESK)
     assert not said
     for margin_type, currency in product((None, "im", "vm"), ("USD", "EUR")):
         context = Context(AS_OF, currency, margin_type, "Own")
@@ -108,7 +109,7 @@ def test_a_margin_ratio_becomes_the_haircut_that_it_is_and_then_moves() -> None:
     # 1 - 1/1.25 = 0.2; 0.2 + 0.05 = 0.25
     schedule = parse_schedule({"rules": [{"label": "all", "margin_ratio": 1.25}]}, "s")
     said: list[str] = []
-    after = moved(schedule, read_figure("+0.05"), said.append, assets=BONDS, inside=CORPORATE)
+    after = moved(schedule, read_figure("+0.05"), said.append, assets=BONDS, context=CONTEXT, inside=CORPORATE)
     assert (factors(schedule), factors(after), said) == ([0.8, 0.8, 0.8], [0.8, 0.75, 0.8], [])
 
 
@@ -116,13 +117,15 @@ def test_only_the_rules_of_the_label_move() -> None:
     rules = [{"label": "T", "when": {"issuer_type": "sovereign"}, "haircut": 0.01}, {"label": "rest", "haircut": 0.1}]
     schedule = parse_schedule({"rules": rules}, "s")
     every = np.ones(3, dtype=bool)
-    after = moved(schedule, read_figure("+0.1"), lambda _: None, assets=BONDS, inside=every, rule="rest")
+    after = moved(
+        schedule, read_figure("+0.1"), lambda _: None, assets=BONDS, context=CONTEXT, inside=every, rule="rest"
+    )
     assert factors(after) == [0.99, 0.8, 0.8] and len(after.rules) == 2
 
 
 def test_overlap_error_sees_no_overlap_between_the_two_halves() -> None:
     schedule = parse_schedule({"overlap": "error", "rules": [{"label": "all", "haircut": 0.1}]}, "s")
-    after = moved(schedule, read_figure("0.3"), lambda _: None, assets=BONDS, inside=CORPORATE)
+    after = moved(schedule, read_figure("0.3"), lambda _: None, assets=BONDS, context=CONTEXT, inside=CORPORATE)
     assert factors(after) == [0.9, 0.7, 0.9]
 
 
@@ -130,7 +133,7 @@ def test_overlap_error_sees_no_overlap_between_the_two_halves() -> None:
 def test_a_moved_schedule_is_one_that_could_have_been_written(path: Path) -> None:
     frame = assets(40)
     inside = (frame["asset_type"] == "debt").to_numpy()
-    after = moved(load_schedule(path), read_figure("+0.02"), lambda _: None, assets=frame, inside=inside)
+    after = moved(load_schedule(path), read_figure("+0.02"), lambda _: None, assets=frame, inside=inside, context=DESK)
     assert Schedule.model_validate(dict(after)) == after
 
 
@@ -140,10 +143,12 @@ def test_a_list_moves_line_by_line_and_an_isin_shared_with_others_gets_a_line_mo
         {"line": 3, "asset_id": None, "isin": "US2", "eligible": True, "haircut": "0.1", "max_value": "5"},
     )
     schedule = Schedule.model_validate({"name": "list", "listing": lines})
-    after = moved(schedule, read_figure("+0.05"), lambda _: None, assets=BONDS, inside=CORPORATE)
+    after = moved(schedule, read_figure("+0.05"), lambda _: None, assets=BONDS, context=CONTEXT, inside=CORPORATE)
     assert (factors(schedule), factors(after)) == ([0.99, 0.9, 0.9], [0.99, 0.85, 0.9])
     assert [line.max_value for line in after.listing] == [None, 5, 5], "the cap by asset is the line's"
-    whole = moved(schedule, read_figure("+0.05"), lambda _: None, assets=BONDS, inside=np.array([True] * 3))
+    whole = moved(
+        schedule, read_figure("+0.05"), lambda _: None, assets=BONDS, context=CONTEXT, inside=np.array([True] * 3)
+    )
     assert (factors(whole), len(whole.listing)) == ([0.94, 0.85, 0.85], 2)
 
 
@@ -151,7 +156,81 @@ def test_a_haircut_leaves_no_more_than_nothing_and_no_less() -> None:
     schedule = parse_schedule({"rules": [{"label": "all", "haircut": 0.1}]}, "s")
     for figure, factor, wrong in (("-0.5", 1.0, 0), ("+0.89", 0.01, 0), ("+0.9", None, 1), ("to -0.1", None, 1)):
         said: list[str] = []
-        after = moved(schedule, read_figure(figure), said.append, assets=BONDS, inside=np.array([True] * 3))
+        after = moved(
+            schedule, read_figure(figure), said.append, assets=BONDS, context=CONTEXT, inside=np.array([True] * 3)
+        )
         assert len(said) == wrong
         if factor is not None:
             assert factors(after) == pytest.approx([factor] * 3)
+
+
+# -------------------- rules that no asset inside can meet
+
+CASH, BOND, OTHER = {"asset_type": "cash"}, {"issuer_type": "corporate"}, {"sector": "energy"}
+THREE = pd.DataFrame(
+    {
+        "asset_id": ["USD", "C", "E"], "currency": "USD", "asset_type": ["cash", "debt", "debt"],
+        "issuer_type": ["none", "corporate", "sovereign"], "sector": ["none", "banks", "energy"],
+    }, dtype=object,
+)  # fmt: skip
+IS_CASH = np.array([True, False, False])
+
+
+def rules(*given: tuple[str, object, float], **more: object) -> Schedule:
+    """Rules of a label, a criterion and a haircut; a label that starts with "no" excludes."""
+    form = [
+        {
+            "label": label,
+            **({"when": when} if when else {}),
+            **({"exclude": True} if label[:2] == "no" else {"haircut": h}),
+        }
+        for label, when, h in given
+    ]
+    return parse_schedule({"rules": form, **more}, "s")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "wrong"),
+    [
+        (rules(("cash", CASH, 0), ("bonds", BOND, 0.08)), []),
+        (rules(("cash", CASH, 0), ("rest", None, 0.08)), []),  # the first that is true takes cash
+        (rules(("rest", None, 0.08), ("cash", CASH, 0)), ["rule 1 'rest'"]),
+        (rules(("cash", CASH, 0), ("rest", None, 0.08), overlap="highest_haircut"), ["rule 2 'rest'"]),
+        (rules(("no cash", CASH, 0), ("rest", None, 0.08)), []),
+        (rules(("cash", CASH, 0), ("rated", {"rating": {"at_least": "A"}}, 0.08)), []),
+        (rules(("rated", {"rating": {"at_least": "A"}}, 0.08), ("cash", CASH, 0)), ["rule 1 'rated'"]),  # unknown
+        (rules(("energy", OTHER, 0.2), ("cash", CASH, 0.05)), ["rule 2 'cash'"]),
+    ],
+)
+def test_only_rules_that_may_take_an_asset_inside_are_complained_about(schedule: Schedule, wrong: list[str]) -> None:
+    said: list[str] = []
+    after = moved(schedule, read_figure("+0.96"), said.append, assets=THREE, inside=IS_CASH, context=CONTEXT)
+    assert [text.split(": ")[0] for text in said] == [f"s, {place}" for place in wrong]
+    if wrong:
+        return
+    old, new = match(schedule, THREE, CONTEXT), match(after, THREE, CONTEXT)
+    assert answers(new, ~IS_CASH) == answers(old, ~IS_CASH)
+    if old.eligible[0]:
+        assert new.factors[new.factor_code[0]] == old.factors[old.factor_code[0]] - Fraction(96, 100)
+    assert bool(new.eligible[0]) == bool(old.eligible[0])
+    assert Schedule.model_validate(dict(after)) == after
+
+
+def test_an_asset_that_comes_later_to_a_rule_beyond_1_gets_nothing_of_it() -> None:
+    schedule = rules(("cash", CASH, 0), ("bonds", BOND, 0.08))
+    for inside in (np.array([True, False, True]), np.array([True, False, False])):
+        after = moved(schedule, read_figure("+0.96"), pytest.fail, assets=THREE, inside=inside, context=CONTEXT)
+        later = THREE.assign(issuer_type="corporate")
+        assert match(after, later, CONTEXT).factor.tolist() == pytest.approx([0.04, 0.92, 0 if inside[2] else 0.92])
+    few, every = THREE.iloc[:1], np.array([True])  # nothing is outside
+    after = moved(schedule, read_figure("+0.96"), pytest.fail, assets=few, inside=every, context=CONTEXT)
+    bond = few.assign(issuer_type="corporate", asset_type="debt")
+    assert match(after, few, CONTEXT).factor.tolist() == pytest.approx([0.04])
+    assert match(after, bond, CONTEXT).factor.tolist() == [0.0]
+
+
+def test_a_figure_that_is_no_haircut_is_wrong_whatever_it_meets() -> None:
+    said: list[str] = []
+    schedule = rules(("bonds", BOND, 0.08))
+    moved(schedule, read_figure("1.2"), said.append, assets=THREE, inside=IS_CASH, context=CONTEXT)
+    assert len(said) == 1

@@ -281,6 +281,14 @@ def test_what_does_not_fit_is_named_with_its_change_and_a_remedy(book: Book, wor
     assert line.startswith(f"  {read_change(word)}: ") and said in line
 
 
+@pytest.mark.parametrize("word", ["schedule:us-im.haircut:sovereign=+0.93", "haircut:{asset_type: cash}=+0.96"])
+def test_a_move_is_not_refused_for_rules_that_none_of_the_assets_meets(book: Book, word: str) -> None:
+    # corporates stand at 0.08, and 0.08 + 0.93 would be too much for them
+    after = read_words([word])(book)
+    rules = {rule.label: rule.haircut for rule in after.schedules["us-im"].rules}
+    assert rules["corporates"] == Fraction(8, 100) and after.digest != book.digest
+
+
 def test_everything_that_does_not_fit_is_said_at_once(book: Book) -> None:
     with pytest.raises(UsageError) as error:
         read_words([word for word, _ in WRONG])(book)
