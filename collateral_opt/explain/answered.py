@@ -143,7 +143,7 @@ class Answered:
         parts = {
             "holding": float(edges.cost_bps[edge]) + earned + kept,
             "cash_return": -earned,
-            "movement": self._movement(edge) / size - paid.get("switch", 0.0) if size else 0.0,
+            "movement": self._movement(edge) / size - paid.get("budget", 0.0) if size else 0.0,
             "scarcity": -paid.get("supply", 0.0),
             "reserve": -paid.get("home", 0.0),
             "limits": -paid.get("limit", 0.0),

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from collateral_opt.model.program import Floats, Labels, Rows
+from collateral_opt.model.program import Floats, Labels, Presence, Rows
 from collateral_opt.network.exact import Array
 from collateral_opt.network.network import Bools, Ints, Kind, LimitBlock, View
 from collateral_opt.network.runs import ranges
@@ -279,14 +279,22 @@ def switched(view: View, first_switch: int, most: Floats) -> Rows:
     )
 
 
-def budgets(view: View, first_switch: int) -> Rows:
+def budgets(view: View, presence: Presence) -> Rows:
     """``sum_(g in budget) z_g <= most lines``: so many assets a call, so many moves a run."""
     known = view.network.switches.budgets
+    order = np.argsort(presence.line, kind="stable")
+    line, columns = presence.line[order], int(presence.column.max(initial=0)) + 1
+    budget = np.repeat(np.arange(len(known)), [len(members) for _, members, _ in known])
+    members = np.concatenate([np.zeros(0, np.int64), *(members for _, members, _ in known)])
+    first, last = (np.searchsorted(line, members, side) for side in ("left", "right"))
+    entry = order[ranges(first, last)]
+    # A column may be part of several lines of one budget.
+    place, at = np.unique(np.repeat(budget, last - first) * columns + presence.column[entry], return_inverse=True)
     return Rows(
         labels=[("budget", name) for name, _, _ in known],
-        row=np.repeat(np.arange(len(known)), [len(switch) for _, switch, _ in known]),
-        column=first_switch + np.concatenate([np.zeros(0, np.int64), *(switch for _, switch, _ in known)]),
-        coefficient=np.ones(sum(len(switch) for _, switch, _ in known)),
+        row=place // columns,
+        column=place % columns,
+        coefficient=np.bincount(at, weights=presence.coefficient[entry], minlength=len(place)),
         lower=np.full(len(known), -np.inf),
         upper=np.array([most for _, _, most in known], dtype=np.float64),
     )

@@ -67,6 +67,29 @@ class Rows:
         return len(self.labels)
 
 
+@dataclass(frozen=True)
+class Presence:
+    """How far each line that costs or counts is there, from 0 to 1: ``z_g = sum_c a_gc x_c``, entries as triplets.
+
+    In a linear program a line is there as far as it is full, ``z_g = sum_e x_e / u_g``: with no charge below zero that
+    is what the optimum makes of ``u_g z_g >= sum_e x_e``, so switches need neither columns nor rows. In an integer
+    program ``z_g`` is a column of its own. ``most`` [lines] is ``u_g``, the most that its edges carry together.
+    """
+
+    line: Ints
+    column: Ints
+    coefficient: Floats
+    most: Floats
+
+    def cost(self, price: Floats, columns: int) -> Floats:
+        """By column, of so many, what a ``price`` [lines] for being there comes to."""
+        paid = np.bincount(self.column, weights=price[self.line] * self.coefficient, minlength=columns)
+        return paid.astype(np.float64)
+
+
+NO_LINES = Presence(_NOTHING, _NOTHING, np.zeros(0), np.zeros(0))
+
+
 def stack(blocks: Sequence[Rows]) -> Rows:
     """Put blocks of rows below one another."""
     offsets = np.cumsum([0, *(len(block) for block in blocks)])
@@ -86,7 +109,8 @@ class Program:
     """Minimise ``cost @ x`` over ``rows`` and ``lower <= x <= upper``.
 
     ``unit`` is the size in which each column is thought of (above 0); ``integer`` marks the columns that are whole
-    multiples of theirs. ``opens`` are columns, and which of the switches at the end opens each.
+    multiples of theirs. ``presence`` says how far lines that cost or count are there. ``opens`` are columns, and which
+    of the switches at the end opens each.
     ``column_labels`` are tuples of identifiers as in :class:`Rows`. ``source`` and ``use`` [columns] are what each
     column takes from and serves, -1 for none: column generation weighs those of one source, or one use, together.
     """
@@ -98,6 +122,7 @@ class Program:
     rows: Rows
     unit: Floats
     integer: NDArray[np.bool_] | None = None
+    presence: Presence = NO_LINES
     opens: tuple[Ints, Ints] = (_NOTHING, _NOTHING)
     source: Ints = field(default_factory=lambda: _NOTHING)
     use: Ints = field(default_factory=lambda: _NOTHING)

@@ -16,14 +16,13 @@ from typing import Any
 import numpy as np
 
 from collateral_opt.errors import SolverError
-from collateral_opt.model.formulation import formulate
 from collateral_opt.model.program import Floats
 from collateral_opt.network.exact import FLOAT, exact
 from collateral_opt.network.network import Bools, Ints, Network, View
 from collateral_opt.network.runs import place_in_run
 from collateral_opt.solve.ledger import Ledger
 from collateral_opt.solve.linear import NEAR, SMALL, Linear
-from collateral_opt.solve.lines import LineSearch, nearest, on_chosen_lines, reduced_cost_of_lines, with_switches_of
+from collateral_opt.solve.lines import LineSearch, nearest, on_chosen_lines, with_switches_of
 from collateral_opt.solve.passes import COVERED, Flows, Passes
 from collateral_opt.solve.polishing import COARSE, FINE, in_lots, in_whole_lots, polish, taken_over
 from collateral_opt.solve.reserves import count_reserves
@@ -82,8 +81,8 @@ def _with_reserves(linear: Linear, mip_gap: float) -> Ledger:
     """What an integer program makes of all edges, those included on which reserves count what stays."""
     network = linear.network
     edge = np.flatnonzero(network.in_lots | network.into_reserve)
-    view, program = View(network, edge, FLOAT), formulate(network, edge)
-    program = in_lots(network, view, program)
+    view = View(network, edge, FLOAT)
+    program = in_lots(network, view)
     price = prices_of_cover(network, linear.flows)
     ledger = Ledger(network, np.flatnonzero(network.in_lots), {})
     effort = _effort(ledger, linear.limits, mip_gap)
@@ -178,7 +177,7 @@ def _settle_lots(ledger: Ledger, linear: Linear, targets: Sequence[Floats], pric
     """Find the best lots of the lines there are; then, where single lots leave a call short, other lines for it."""
     network, flows = linear.network, linear.flows
     limits = replace(linear.limits, mip_gap=mip_gap, mip_nodes=LOT_NODES)
-    price = reduced_cost_of_lines(network, flows)
+    price = flows.reduced_cost
     search = LineSearch(network, price, linear.solver, limits, mip_gap)
     among = nearest(network, price, BESIDE, network.in_lots)
     for turn in range(REPEATS + 1):

@@ -13,25 +13,26 @@ from dataclasses import replace
 import numpy as np
 
 from collateral_opt.errors import SolverError
-from collateral_opt.model.formulation import formulate, most_on, pinned_bounds
+from collateral_opt.model.formulation import line_charges
 from collateral_opt.model.program import Floats, Program
 from collateral_opt.network.exact import FLOAT
 from collateral_opt.network.network import Bools, Ints, Network, Switches, View
 from collateral_opt.network.runs import place_in_run
+from collateral_opt.solve.diving import dive
 from collateral_opt.solve.linear import Linear
-from collateral_opt.solve.passes import Flows, Passes
+from collateral_opt.solve.passes import Passes
 from collateral_opt.solve.polishing import COARSE, in_lots
 from collateral_opt.solve.seam import Limits, Solver
-from collateral_opt.solve.sparse import flows_on_few_lines
 
 STAGES = ((1, 60, 4), (2, 40, 2), (3, 30, 2), (4, 15, 3))
 """Calls whose lines are free together, the cheapest edges of each that may become lines, and most rounds of all."""
-STEPS = 300
-"""Most integer programs."""
+STEPS, WORK = 300, 120_000
+"""Most integer programs, and most edges of all of them together."""
 NODES = 10
 """Most nodes of one integer program: a count, not a time, so that every machine stops alike."""
-NEAREST = 60
-"""The cheapest edges of each use among which flows on few lines are looked for, to begin with."""
+NEAREST = 40
+"""The cheapest edges of each use among which flows on few lines are looked for, to begin with; of large ones, as many
+again."""
 WANTED = 40
 """The cheapest edges of each call by which it is said which calls want the same holdings."""
 CARRIES = 1e-6
@@ -40,22 +41,6 @@ MARGIN = 1e-3
 """What is asked for beyond a call is at most this share of it."""
 COUNTS = 1e-7
 """A shortfall below this share of all that is asked for is the solver's tolerance."""
-
-
-def reduced_cost_of_lines(network: Network, flows: Flows) -> Floats:
-    """Reduced cost [edges] with the price of a line, where lines cost or count, spread over the most it could carry."""
-    switches = network.switches
-    found = flows.reduced_cost.copy()
-    if not len(switches):
-        return found
-    view = View.of(network)
-    most = most_on(view, pinned_bounds(view)[1])
-    on = np.array([flows.duals.get(("switch", *label), 0.0) for label in switches.labels])
-    price: Floats = np.array([float(f + w) for f, w in zip(switches.fixed, switches.worth, strict=True)]) + most * on
-    for name, members, _ in switches.budgets:
-        price[members] -= flows.duals.get(("budget", name), 0.0)
-    np.add.at(found, switches.edge, (price / most)[switches.switch])
-    return found
 
 
 def nearest(network: Network, price: Floats, count: int, among: Bools) -> Ints:
@@ -99,7 +84,7 @@ def with_switches_of(network: Network, edges: Bools) -> Network:
 def on_chosen_lines(linear: Linear, mip_gap: float) -> list[Floats]:
     """Flows [edges] on lines chosen to keep all budgets, near the least shortfall and cost; none where time is up."""
     network, flows = linear.network, linear.flows
-    price = reduced_cost_of_lines(network, flows)
+    price = flows.reduced_cost
     search = LineSearch(network, price, linear.solver, linear.limits, mip_gap)
     if not search.begin(_few_lines(linear, price)):
         return []
@@ -108,21 +93,23 @@ def on_chosen_lines(linear: Linear, mip_gap: float) -> list[Floats]:
 
 
 def _few_lines(linear: Linear, price: Floats) -> Iterator[Floats]:
-    """``linear``'s flows [edges], and flows on fewer and fewer lines among the edges nearest to them by ``price``."""
-    network, flows = linear.network, linear.flows
+    """``linear``'s flows [edges], and flows on fewer lines among the edges nearest to them by ``price``."""
+    network, flows, switches = linear.network, linear.flows, linear.network.switches
     yield flows.x
+    drawn = np.bincount(network.edges.source, np.where(network.in_lots, flows.x, 0.0), len(network.sources))
+    left = np.maximum(network.held - drawn, 0.0)[network.edges.source] * network.edges.factor
     there = (flows.x > 0) | network.into_reserve
     there[nearest(network, price, NEAREST, network.in_lots)] = True
+    # The cheapest may be small: of what is left, what could make a line of average size joins them.
+    large = left >= network.uses.size[network.edges.use] / _lines_allowed(network)[network.edges.use]
+    there[nearest(network, price, NEAREST, network.in_lots & large)] = True
     there[sorted(network.pinned)] = True
-    edge, narrow = np.flatnonzero(there), with_switches_of(network, there)
-    passes = Passes(narrow, formulate(narrow, edge), View(narrow, edge, FLOAT), linear.solver, linear.limits)
-    try:
-        passes.in_order()
-    except SolverError:
-        return
-    for found in flows_on_few_lines(passes, replace(flows, x=flows.x[edge])):
-        x = np.zeros(len(network.edges))
-        x[edge] = found
+    # A line that has some of its edges only would be full too soon.
+    touched = np.zeros(len(switches), dtype=bool)
+    touched[switches.switch[there[switches.edge]]] = True
+    there[switches.edge[touched[switches.switch]]] = True
+    x = dive(with_switches_of(network, there), np.flatnonzero(there), flows.short, linear.solver, linear.limits)
+    if x is not None:
         yield x
 
 
@@ -139,8 +126,9 @@ class LineSearch:
         self._solver = solver
         self._limits = replace(limits, mip_gap=mip_gap, mip_nodes=NODES)
         self._mip_gap = mip_gap
+        self._work = 0
         switches, pinned = network.switches, sorted(network.pinned)
-        self._charge = np.array([float(f + w) for f, w in zip(switches.fixed, switches.worth, strict=True)])
+        self._charge = line_charges(network)
         self._budgets_of: list[list[int]] = [[] for _ in range(len(switches))]
         for budget, (_, members, _) in enumerate(switches.budgets):
             for switch in members.tolist():
@@ -169,14 +157,14 @@ class LineSearch:
 
     def improve(self, least: float) -> None:
         """Search until every stage is through, or the cost is within the gap of ``least`` with nothing short."""
-        steps = 0
+        steps, self._work = 0, 0
         for together, width, rounds in STAGES:
             among = nearest(self.network, self._price, width, self.network.in_lots)
             failed: set[tuple[int, ...]] = set()
             for turn in range(rounds):
                 before = self._standing(self.x, self.short)
                 for j in self._worst_first():
-                    if self._limits.are_over or steps == STEPS or self._is_near(least):
+                    if self._limits.are_over or steps == STEPS or self._work > WORK or self._is_near(least):
                         return
                     calls = self.beside(j, together, turn)
                     if tuple(calls) in failed:
@@ -274,6 +262,7 @@ class LineSearch:
         is_free[calls] = True
         free = is_free[network.edges.use]
         edge = np.flatnonzero(((self.x > 0) | (joins & free)) & network.in_lots)
+        self._work += len(edge)
         program, view, narrow = self._program(edge, is_free)
         passes = Passes(narrow, program, view, self._solver, self._limits)
         if len(calls):
@@ -297,11 +286,9 @@ class LineSearch:
         may_change[switches.switch[there[switches.edge] & is_free[network.edges.use[switches.edge]]]] = True
         narrow = replace(network, switches=switches_among(switches, may_change, self._on(self.x)))
         view = View(narrow, edge, FLOAT)
-        program = in_lots(narrow, view, formulate(narrow, edge), COARSE)
-        assert program.integer is not None
-        integer, lower = program.integer.copy(), program.lower.copy()
         free = is_free[view.use]
-        integer[: len(edge)] &= free
+        program = in_lots(narrow, view, COARSE, ~free)
+        lower = program.lower.copy()
         column, line = program.opens
         if len(column):
             stays = np.ones(int(line.max()) + 1, dtype=bool)
@@ -312,7 +299,16 @@ class LineSearch:
         row_lower[asking] += self._margin
         upper[len(edge) + asking] += self._margin
         rows = replace(program.rows, lower=row_lower, upper=np.maximum(program.rows.upper, row_lower))
-        return replace(program, integer=integer, lower=lower, upper=upper, rows=rows), view, narrow
+        return replace(program, lower=lower, upper=upper, rows=rows), view, narrow
+
+
+def _lines_allowed(network: Network) -> Floats:
+    """How many lines each use may have, as far as that is a matter of it alone [uses]."""
+    names, allowed = {f"call {name}": j for j, name in enumerate(network.uses.ids[: network.uses.calls])}, {}
+    for name, _, most in network.switches.budgets:
+        if name in names:
+            allowed[names[name]] = float(most)
+    return np.array([allowed.get(j, np.inf) for j in range(len(network.uses))])
 
 
 def _lost_to_rounding(network: Network, near: Ints) -> Floats:
@@ -321,12 +317,11 @@ def _lost_to_rounding(network: Network, near: Ints) -> Floats:
     ``near`` are the edges that may become lines. Of uses whose lines nobody counts, nothing.
     """
     uses, edges = network.uses, network.edges
-    lost = np.zeros(uses.asking)
-    names = {f"call {name}": j for j, name in enumerate(uses.ids[: uses.calls])}
+    lost, allowed = np.zeros(uses.asking), _lines_allowed(network)
     lot_cover = (network.lot_value * edges.factor)[near]
     fine = lot_cover <= COARSE * uses.size[edges.use[near]]
-    for name, _, most in network.switches.budgets:
-        lots = lot_cover[fine & (edges.use[near] == names.get(name, -1))]
+    for j in np.flatnonzero(np.isfinite(allowed)).tolist():
+        lots = lot_cover[fine & (edges.use[near] == j)]
         if len(lots):
-            lost[names[name]] = min(most / 2 * float(np.median(lots)), MARGIN * float(uses.size[names[name]]))
+            lost[j] = min(float(allowed[j]) / 2 * float(np.median(lots)), MARGIN * float(uses.size[j]))
     return lost

@@ -16,8 +16,8 @@ from itertools import count
 import numpy as np
 
 from collateral_opt.errors import InfeasibleError, SolverError, StoppedError
-from collateral_opt.model.formulation import formulate, most_on, shortfall_aim, tie_aim
-from collateral_opt.model.program import Floats, Label, Program, dual_bound, scale
+from collateral_opt.model.formulation import formulate, line_charges, shortfall_aim, tie_aim
+from collateral_opt.model.program import Floats, Ints, Label, Program, dual_bound, scale
 from collateral_opt.network.network import Network, View
 from collateral_opt.solve.seam import GuidedSession, Limits, Session, Solution, Solver, Status
 from collateral_opt.solve.wide import Missing, Wide, prices_of
@@ -151,7 +151,10 @@ class Passes:
         return solution
 
     def start_from(self, x: Floats, short: Floats) -> None:
-        """An answer in hand, in base currency: flows [edges] and shortfalls [calls, then reserves]."""
+        """An answer in hand, in base currency: flows [edges] and shortfalls [calls, then reserves].
+
+        For an integer program, in which lines have switches.
+        """
         switches = self.network.switches
         column, at = self.view.columns_of(switches.edge)
         on = np.bincount(switches.switch[at], weights=x[column] > 0, minlength=len(switches)) > 0
@@ -228,6 +231,11 @@ class Passes:
         self._upper[self._shorts] = short / self.scaling.column[self._shorts]
         self.session.change_column_bounds(self._lower, self._upper)
 
+    def change_bounds(self, columns: Ints, lower: Floats, upper: Floats) -> None:
+        """Other bounds, in the scaled program's figures, for some columns from now on."""
+        self._lower[columns], self._upper[columns] = lower, upper
+        self.session.change_column_bounds(self._lower, self._upper)
+
     def release_promises(self) -> None:
         """Forget what the shortfall passes reached: caps on single calls take their place."""
         self._promised[:] = np.inf
@@ -245,9 +253,8 @@ class Passes:
 
     def forget_worth(self) -> None:
         """Aim at the cost alone, without what every move must save."""
-        worth = np.zeros(self.program.n_columns)
-        first = self._edges + self.network.uses.asking
-        worth[first : first + len(self.network.switches)] = [float(w) for w in self.network.switches.worth]
+        worths = np.array([float(w) for w in self.network.switches.worth], dtype=np.float64)
+        worth = self.program.presence.cost(worths, self.program.n_columns)
         self._cost = (self.program.cost - worth) * self.scaling.column / self.scaling.objective
 
     def allow_excess(self) -> None:
@@ -331,11 +338,8 @@ class Passes:
 
     def tilted(self, slope: Floats) -> Floats:
         """Flows [edges] of least cost where every edge costs ``slope`` more, and no line for being there."""
-        switches = self.network.switches
-        first = self._edges + self.network.uses.asking
-        cost = self.program.cost.copy()
+        cost = cost_of_flows(self.program, self.network)
         cost[: self._edges] += slope
-        cost[first : first + len(switches)] = 0.0
         aim = cost * self.scaling.column
         self.session.change_costs(aim * (100.0 / (float(np.max(np.abs(aim), initial=0.0)) or 1.0)))
         solution = self._run("few lines")
@@ -346,11 +350,6 @@ class Passes:
         """What all calls and agreements together are left short of by the linear program."""
         ranks = self.network.uses.priority[: self.network.uses.demands].max(initial=-1) + 1
         return float(self.reached[:ranks].sum())
-
-    @property
-    def most_on(self) -> Floats:
-        """The most that the edges of each switch can carry together."""
-        return most_on(self.view, self.program.upper[: self._edges])
 
     def prices_with(self, x: Floats, short: Floats) -> Mapping[Label, float] | None:
         """The price of each row where just the lines of ``x`` [edges] are there, and nobody is shorter than ``short``.
@@ -418,25 +417,29 @@ class Passes:
         )
 
 
+def cost_of_flows(program: Program, network: Network) -> Floats:
+    """What ``program``'s columns cost without what lines of ``network`` cost for being there."""
+    return np.asarray(program.cost - program.presence.cost(line_charges(network), program.n_columns))
+
+
 def with_lines(program: Program, view: View, x: Floats, short: Floats) -> Program:
     """``program``, which is of ``view``, where just the lines of ``x`` [edges] are there and nobody is shorter than
     ``short`` [calls, then reserves; base currency].
     """
     network, switches, edges = view.network, view.network.switches, len(view.edge)
-    shorts, lines = slice(edges, edges + len(short)), slice(edges + len(short), edges + len(short) + len(switches))
+    shorts = slice(edges, edges + len(short))
     has_least = network.has_least[view.edge]
     column, at = view.columns_of(switches.edge)
     switch = switches.switch[at]
     on = np.bincount(switch, weights=x[column], minlength=len(switches)) > 0
     shut = has_least & (x <= 0)
     shut[column[~on[switch]]] = True
-    lower, upper, cost = program.lower.copy(), program.upper.copy(), program.cost.copy()
+    lower, upper, cost = program.lower.copy(), program.upper.copy(), cost_of_flows(program, network)
     lower[:edges] = np.where(has_least & ~shut, np.minimum(network.least_value[view.edge], x), lower[:edges])
     upper[:edges][shut] = 0.0
     upper[shorts] = short + 1e-6 * network.uses.size[: len(short)]
-    cost[lines] = 0.0
     row_upper = np.array(program.rows.upper, dtype=np.float64)
-    free = [r for r, label in enumerate(program.rows.labels) if label[0] in ("promised", "switch", "budget")]
+    free = [r for r, label in enumerate(program.rows.labels) if label[0] in ("promised", "budget")]
     row_upper[free] = np.inf
     return replace(program, lower=lower, upper=upper, cost=cost, rows=replace(program.rows, upper=row_upper))
 

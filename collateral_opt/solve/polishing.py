@@ -37,7 +37,7 @@ def polish(
     Lots worth less than the share ``fine`` of their use are counted as continuous. ``aim`` runs the passes.
     """
     network, view = ledger.network, View(ledger.network, ledger.edge, FLOAT)
-    program = in_lots(network, view, formulate(network, ledger.edge), fine)
+    program = in_lots(network, view, fine)
     before, rank_before = ledger.snapshot(), standing(ledger)
     try:
         passes = Passes(network, program, view, solver, limits)
@@ -67,11 +67,13 @@ def taken_over(ledger: Ledger, target: Floats, price: Floats) -> Iterator[tuple[
     yield standing(ledger), ledger.snapshot()
 
 
-def in_lots(network: Network, view: View, program: Program, fine: float = FINE) -> Program:
-    """``program`` with coarse edges counted in whole lots, and covers that may overshoot by less than a lot.
+def in_lots(network: Network, view: View, fine: float = FINE, stays: Bools | None = None) -> Program:
+    """The program over the edges of ``view`` with coarse ones counted in whole lots, and covers that may overshoot by
+    less than a lot; lines that ``stays`` [edges of the view] says are there stay there, of any value they may have.
 
     A lot worth more than its call counts as the call: one is enough either way, and the figures stay near one.
     """
+    program = formulate(network, view.edge, by_switch=True)
     edges, uses = len(view.edge), network.uses
     lot_value, least = network.lot_value[view.edge], network.least_value[view.edge]
     into_call = view.use < uses.calls
@@ -90,7 +92,15 @@ def in_lots(network: Network, view: View, program: Program, fine: float = FINE) 
     most = np.minimum(np.maximum(upper[:edges], least), network.held[view.source])
     upper[:edges] = np.where(coarse, np.floor(most / lot_value + 1e-9) * lot_value, most)
     unit[:edges] = np.where(coarse, lot_value, unit[:edges])
-    opens, line = _lines_with_a_least(network.line[view.edge], network.has_least[view.edge])
+    lower, has_least = program.lower.copy(), network.has_least[view.edge]
+    if stays is not None:
+        coarse = coarse & ~stays
+        # The least of a line that stays is a bound where the line is one edge, and needs no switch.
+        _, at, edges_of = np.unique(network.line[view.edge], return_inverse=True, return_counts=True)
+        bounded = stays & has_least & (edges_of[at] == 1)
+        lower[:edges] = np.where(bounded, np.maximum(lower[:edges], np.minimum(least, upper[:edges])), lower[:edges])
+        has_least = has_least & ~bounded
+    opens, line = _lines_with_a_least(network.line[view.edge], has_least)
     count = int(line.max(initial=-1)) + 1
     of_line: Floats = np.zeros(count)
     np.maximum.at(of_line, line, least[opens])
@@ -103,7 +113,7 @@ def in_lots(network: Network, view: View, program: Program, fine: float = FINE) 
             *program.column_labels,
             *(("open", *label[1:]) for label in switches.labels[:count]),
         ],
-        lower=np.pad(program.lower, (0, count)),
+        lower=np.pad(lower, (0, count)),
         upper=np.pad(upper, (0, count), constant_values=1.0),
         cost=np.pad(program.cost, (0, count)),
         rows=stack([replace(program.rows, coefficient=coefficient, upper=row_upper), switches]),

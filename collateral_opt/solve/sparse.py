@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from collateral_opt.errors import SolverError
+from collateral_opt.model.formulation import line_charges
 from collateral_opt.network.network import Bools, Floats
 from collateral_opt.solve.passes import Flows, Passes
 
@@ -32,7 +33,7 @@ class SlopeScaling:
         self._passes = passes
         self._column, at = passes.view.columns_of(switches.edge)
         self._switch = switches.switch[at]
-        self._most = passes.most_on
+        self._most = passes.program.presence.most
         self._slope = np.zeros(len(switches))
         self._carry(flows.x)
 
@@ -84,8 +85,7 @@ def flows_on_few_lines(passes: Passes, flows: Flows) -> Iterator[Floats]:
 
 def charges(passes: Passes) -> Floats:
     """What each line costs for being there, and must save to be worth it."""
-    switches = passes.network.switches
-    return np.array([float(f + w) for f, w in zip(switches.fixed, switches.worth, strict=True)])
+    return line_charges(passes.network)
 
 
 def typical_cost(passes: Passes, flows: Flows) -> float:

@@ -25,6 +25,7 @@ from collateral_opt.model.constraints import (
     switched,
     whole_row,
 )
+from collateral_opt.model.formulation import lines_of
 from collateral_opt.network.exact import EXACT, FLOAT, Arithmetic
 from collateral_opt.network.network import Kind, View
 from tests.networks import limit, network, with_facility_and_reserve, with_recall
@@ -221,8 +222,12 @@ def test_a_line_that_carries_anything_is_on_and_the_budget_counts_it():
         [0, 1, 0, 0, 0, 0, -100, 0],
         [1, 0, 1, 0, 0, 0, 0, -80],
     ]
-    counted = budgets(view, 5)
+    most = np.array([60.0, 100.0, 80.0])
+    counted = budgets(view, lines_of(view, most, 5))
     assert dense(counted, 8) == [[0, 0, 0, 0, 0, 1, 1, 1]] and list(counted.upper) == [2]
+    # Without columns of their own lines are there as far as they are full: the recall is part of two.
+    by_flow = budgets(view, lines_of(view, most, None))
+    assert np.allclose(dense(by_flow, 5), [[1 / 60 + 1 / 80, 1 / 100, 1 / 80, 0, 0]]) and list(by_flow.upper) == [2]
 
 
 def test_what_comes_home_can_be_counted_there():

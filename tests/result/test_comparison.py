@@ -146,7 +146,9 @@ def test_limits_of_an_agreement_that_is_gone_are_left_out(book: Book) -> None:
     gone = after(book, tight, "remove:agreement=X")
     assert gone.limits == () and [one.difference for one in gone.calls] == ["removed"]
     # the same agreement with room: its limits are still told of
-    assert {one.difference for one in after(book, tight, "schedule:s.limit:one issuer=1").limits} == {"no longer binding"}
+    assert {one.difference for one in after(book, tight, "schedule:s.limit:one issuer=1").limits} == {
+        "no longer binding"
+    }
 
 
 def test_a_shortfall_a_facility_and_who_pays_for_it(book: Book, before: Result) -> None:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from itertools import combinations, product
 
 import highspy
 import numpy as np
 import pytest
 
-from collateral_opt.network.network import Network, Switches
+from collateral_opt.model.formulation import formulate
+from collateral_opt.model.program import Program, scale
+from collateral_opt.network.network import Network, Switches, View
+from collateral_opt.solve.diving import dive
 from collateral_opt.solve.executable import make_executable
 from collateral_opt.solve.highs import HighsSolver
 from collateral_opt.solve.linear import Linear
-from collateral_opt.solve.lines import LineSearch, nearest, on_chosen_lines, reduced_cost_of_lines, switches_among
-from collateral_opt.solve.seam import Limits
-from tests.networks import network
+from collateral_opt.solve.lines import LineSearch, nearest, on_chosen_lines, switches_among
+from collateral_opt.solve.polishing import in_lots
+from collateral_opt.solve.seam import Limits, Status
+from tests.networks import limit, network
 
 
 def capped(net: Network, most: int) -> Network:
@@ -127,12 +132,116 @@ def test_a_search_begins_within_its_caps_however_many_lines_it_is_given() -> Non
 def test_lines_in_use_have_no_reduced_cost_and_no_line_would_save(seed: int) -> None:
     net = capped(small_desk(seed), 2)
     linear = linear_of(net)
-    price = reduced_cost_of_lines(net, linear.flows)
+    price = linear.flows.reduced_cost
     full = linear.flows.x > 0.999 * np.minimum(net.most_value, net.held[net.edges.source])
     assert price[~full].min() > -1e-4
     partly = (linear.flows.x > 1e-3) & ~full
     assert partly.any()
     assert np.abs(price[partly]).max() < 1e-4
+
+
+def solved(program: Program) -> float:
+    """The optimum with a penalty on what is short."""
+    cost = program.cost.copy()
+    cost[np.array([label[0] == "short" for label in program.column_labels])] = 1e5
+    scaled, scaling = scale(replace(program, cost=cost))
+    solution = HighsSolver().load(scaled).solve()
+    assert solution.status is Status.OPTIMAL
+    return solution.objective * scaling.objective
+
+
+def counted(net: Network, seed: int) -> Network:
+    """``net`` capped at two lines a call, with a charge on every line and at most three moves in all."""
+    rng, held = np.random.default_rng(seed), capped(net, 2)
+    count = len(net.edges)
+    switches = replace(
+        held.switches,
+        fixed=[Fraction(int(f)) for f in rng.integers(0, 400, count)],
+        worth=[Fraction(int(w)) for w in rng.integers(0, 100, count)],
+        budgets=[*held.switches.budgets, ("moves", np.arange(count), 3)],
+    )
+    return replace(held, switches=switches)
+
+
+@pytest.mark.parametrize("seed", range(1, 8))
+def test_the_program_without_switch_columns_has_the_optimum_of_the_one_with_them(seed: int) -> None:
+    net = counted(small_desk(seed), seed)
+    without, with_them = formulate(net), formulate(net, by_switch=True)
+    assert with_them.n_columns - without.n_columns == with_them.n_rows - without.n_rows == len(net.edges)
+    assert solved(without) == pytest.approx(solved(with_them), rel=1e-8)
+    free = replace(net, switches=replace(net.switches, budgets=[]))
+    assert solved(without) > solved(formulate(free)) * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_the_bound_is_below_the_best_of_every_choice_of_lines(seed: int, most: int) -> None:
+    net = small_desk(seed)
+    linear = linear_of(capped(net, most))
+    short, cost = every_choice(net, most)
+    if short == 0:
+        assert linear.flows.bound <= cost * (1 + 1e-9)
+        assert linear.flows.bound >= linear_of(net).flows.bound * (1 - 1e-9)
+
+
+def test_a_line_is_full_at_what_a_limit_leaves_to_it() -> None:
+    # A has 90, the call asks for 100 and lots are 1, but of A only 30 may be taken; B's two lots of 60 overshoot 100 by
+    # less than a lot; C and D are one line, and as much of both as covers 101 is all that could be of use.
+    block = limit("requirement", "value_after_haircut", [0], [0], [0, 1, 2, 3], share=0.3, requirement="100")
+    pairs = [(0, 0, "1", 1), (0, 1, "1", 2), (0, 2, "1", 3), (0, 3, "1", 4)]
+    net = network(
+        [("A", 1, 1, 90), ("B", 1, 60, 900), ("C", 1, 1, 70), ("D", 1, 1, 80)], [("K", "100")], pairs, [block]
+    )
+    budgets = [("call K", np.arange(3), 2)]
+    lines = replace(
+        capped(net, 2).switches, labels=["A", "B", "CD"], switch=np.array([0, 1, 2, 2]), fixed=[0] * 3, worth=[0] * 3
+    )
+    net = replace(net, switches=replace(lines, is_move=np.zeros(3, dtype=bool), budgets=budgets))
+    assert formulate(net).presence.most.tolist() == [30, 160, 150]
+    small = replace(net, assets=replace(net.assets, lot=np.ones(4)))
+    assert formulate(small).presence.most.tolist() == [30, 101, 101]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_dive_keeps_its_budgets_and_covers_what_two_lines_can(seed: int) -> None:
+    net = capped(small_desk(seed), 2)
+    found = dive(net, np.arange(len(net.edges)), np.zeros(3), HighsSolver(), Limits())
+    assert found is not None
+    assert np.bincount(net.edges.use, weights=found > 1e-5).max() <= 2
+    covered = np.bincount(net.edges.use, weights=found * net.edges.factor)
+    assert np.all(np.bincount(net.edges.source, weights=found) <= net.held * (1 + 1e-6))
+    if every_choice(net, 2)[0] == 0:
+        assert np.all(covered >= net.uses.size * (1 - 1e-5))
+
+
+def test_a_dive_gives_what_two_calls_divide_to_one_of_them() -> None:
+    # One line each. A is cheapest for both and too small for both: S (60) has it, L (100) all of B, or is short.
+    pairs = [(0, 0, "1", 1), (0, 1, "1", 2), (1, 0, "1", 1), (1, 1, "1", 3)]
+    net = capped(network([("A", 1, 1, 80), ("B", 1, 1, 120)], [("S", "60"), ("L", "100")], pairs), 1)
+    found = dive(net, np.arange(4), np.zeros(2), HighsSolver(), Limits())
+    assert found is not None
+    assert found.tolist() == pytest.approx([60, 0, 0, 100])
+
+
+def test_a_dive_keeps_the_lines_of_a_call_that_nothing_could_cover() -> None:
+    # 60 of 100 is all there is, on two lines; the third is too small to be of use.
+    net = network(
+        [("A", 1, 1, 40), ("B", 1, 1, 20), ("C", 1, 1, 0.5)], [("K", "100")], [(0, i, "1", 5) for i in range(3)]
+    )
+    linear = linear_of(capped(net, 2))
+    found = dive(capped(net, 2), np.arange(3), linear.flows.short, HighsSolver(), Limits())
+    assert found is not None
+    assert found.sum() >= 60 * (1 - 1e-6)
+
+
+def test_a_line_that_stays_has_its_least_and_needs_no_switch() -> None:
+    net = network([("A", 1, 1, 90), ("B", 1, 1, 90)], [("K", "100")], [(0, 0, "1", 1), (0, 1, "1", 2)])
+    net.assets.min_quantity[:] = 20
+    free = in_lots(net, View.of(net))
+    staying = in_lots(net, View.of(net), stays=np.array([True, False]))
+    assert free.n_columns - staying.n_columns == 1
+    assert staying.lower[:2].tolist() == [20, 0]
+    assert staying.integer is not None and staying.integer.tolist() == [False, True, False, True]
 
 
 def test_lines_that_stay_take_up_the_budget_of_those_that_may_change() -> None:
