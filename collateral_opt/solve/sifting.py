@@ -417,8 +417,10 @@ class SiftingSession:
         order = np.lexsort((saving, (reduced / self._supply.share)[saving], source))
         best, source = saving[order], source[order]
         supply = self._supply.row[best]
-        enough = np.where(supply >= 0, self._row_upper[supply] / self._supply.share[best], 0.0)
-        wanted = (place_in_run(source) < PER_SOURCE) | (before_in_run(source, self._tight[best]) < enough)
+        there_is = np.where(supply >= 0, self._row_upper[supply] / self._supply.share[best], 0.0)
+        there_is[np.isinf(there_is)] = 0.0
+        before = before_in_run(source, np.minimum(self._tight[best], there_is))
+        wanted = (place_in_run(source) < PER_SOURCE) | (before < there_is)
         return np.sort(best[wanted])
 
     def _bound(self, dual: Floats, reduced: Floats) -> float:
