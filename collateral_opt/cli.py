@@ -113,12 +113,7 @@ def allocate(
             from collateral_opt.optimiser import optimise
             from collateral_opt.second_opinion import cross_check as compare
 
-            loaded = _read(book)
-            findings = _all_findings(loaded)
-            if any(finding.severity == "error" for finding in findings):
-                raise BookError(findings)
-            if findings and not quiet:
-                say(findings_text(findings), error=True)
+            loaded = _ready(book, quiet)
             for path in programs:
                 if path is not None:
                     _write_program(loaded, path)
@@ -289,12 +284,7 @@ as a schedule has it. A call, holding, facility or currency may be * for every o
         stop = threading.Event()
 
         def run(progress: Progress) -> list[Comparison]:
-            loaded = _read(book)
-            findings = _all_findings(loaded)
-            if any(finding.severity == "error" for finding in findings):
-                raise BookError(findings)
-            if findings and not quiet:
-                say(findings_text(findings), error=True)
+            loaded = _ready(book, quiet)
             return compared(loaded, asked, stop=stop, progress=progress)
 
         found = wait_for(run, quiet=quiet, stop=stop)
@@ -439,6 +429,17 @@ def _program_file(path: Path | None, suffix: str, force: bool) -> Path | None:
     if path.exists() and not force:
         raise UsageError(f"{path} is there already. Choose another name, or replace it with --force.")
     return path
+
+
+def _ready(path: Path, quiet: bool) -> Book:
+    """The book, with nothing in the way of an answer; what is odd about it is said."""
+    loaded = _read(path)
+    findings = _all_findings(loaded)
+    if any(finding.severity == "error" for finding in findings):
+        raise BookError(findings)
+    if findings and not quiet:
+        say(findings_text(findings), error=True)
+    return loaded
 
 
 def _all_findings(book: Book) -> tuple[Finding, ...]:

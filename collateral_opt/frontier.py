@@ -17,6 +17,7 @@ import pandas as pd
 from collateral_opt.book import Book
 from collateral_opt.collisions import require_possible_pins
 from collateral_opt.errors import SolverError
+from collateral_opt.model.formulation import line_charges
 from collateral_opt.network import Network, Problem
 from collateral_opt.network.facts import gather
 from collateral_opt.network.network import Floats, Ints
@@ -31,7 +32,7 @@ from collateral_opt.solve.passes import Flows, Passes
 from collateral_opt.solve.polishing import COARSE, polish
 from collateral_opt.solve.registry import solver_named
 from collateral_opt.solve.seam import Limits
-from collateral_opt.solve.sparse import SlopeScaling, charges, typical_cost, whole_cost
+from collateral_opt.solve.sparse import SlopeScaling, typical_cost, whole_cost
 
 if TYPE_CHECKING:
     from collateral_opt.optimiser import Progress
@@ -166,7 +167,7 @@ def _other_budgets(network: Network) -> list[tuple[str, np.ndarray, int]]:
 
 def _dearer_and_dearer(passes: Passes, flows: Flows) -> Iterator[Floats]:
     """Flows [edges] where a move costs more and more, until one costs as much as all of them together bring."""
-    fixed, is_move = charges(passes), passes.network.switches.is_move
+    fixed, is_move = line_charges(passes.network), passes.network.switches.is_move
     scaling, price = SlopeScaling(passes, flows), typical_cost(passes, flows) / 3
     while price <= RISE * whole_cost(passes, flows):
         for _ in range(SETTLE):

@@ -329,6 +329,18 @@ def test_what_goes_wrong_while_writing_leaves_nothing(
     assert names(tmp_path) == []
 
 
+def solving(script: str, out: Path) -> subprocess.Popen[str]:
+    """An allocation by a changed program, which has said that it is solving."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, "allocate", str(CHEAP), "--out", str(out)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None and process.stdout.readline() == "solving\n"
+    return process
+
+
 def test_ctrl_c_while_solving_ends_at_once_and_leaves_nothing(tmp_path: Path) -> None:
     # a solver that sleeps in its own thread as one in C would, deaf to signals
     script = (
@@ -340,13 +352,7 @@ def test_ctrl_c_while_solving_ends_at_once_and_leaves_nothing(tmp_path: Path) ->
         "c.main()\n"
     )
     for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
-        process = subprocess.Popen(
-            [sys.executable, "-c", script, "allocate", str(CHEAP), "--out", str(tmp_path / "out")],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout is not None and process.stdout.readline() == "solving\n"
+        process = solving(script, tmp_path / "out")
         process.send_signal(number)
         if number == signal.SIGINT:
             # The first asks for what there is, the second leaves.
@@ -369,13 +375,7 @@ def test_the_first_ctrl_c_ends_the_search_and_the_answer_is_written(tmp_path: Pa
         "o.optimise = patient\n"
         "c.main()\n"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, "allocate", str(CHEAP), "--out", str(tmp_path / "out")],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None and process.stdout.readline() == "solving\n"
+    process = solving(script, tmp_path / "out")
     process.send_signal(signal.SIGINT)
     out, errors = process.communicate(timeout=60)
     assert process.returncode == 0 and errors.startswith("stopping with the best answer so far")

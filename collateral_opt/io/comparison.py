@@ -13,7 +13,7 @@ _MOST = 5
 def comparison_lines(comparison: Comparison) -> list[str]:
     """What a person reads first: cost, what is short, how much moves, what binds, who pays. A heading first."""
     c, currency = comparison, comparison.base_currency
-    least = " to ".join(_signed(x) for x in c.least_cost)
+    least = " to ".join(signed(x) for x in c.least_cost)
     out = [f"{c.name}: {c.status[0]} before, {c.status[1]} after"]
     out += [f"  change     {word}" for word in c.changes]
     out.append(f"  cost       {_step(c.cost)} {currency}; of the least cost {least}")
@@ -46,7 +46,8 @@ def comparison_lines(comparison: Comparison) -> list[str]:
         if paying:
             largest = sorted(paying, key=lambda one: -abs(one.cost.by))
             more = f"; {len(paying) - _MOST:,} more in costs.csv" if len(paying) > _MOST else ""
-            out.append(f"  by {by:<10}{'; '.join(map(_payer, largest[:_MOST]))}{more}")
+            said = "; ".join(f"{payer(one)} {signed(one.cost.by)}" for one in largest[:_MOST])
+            out.append(f"  by {by:<10}{said}{more}")
     return out
 
 
@@ -68,17 +69,19 @@ def _limit(limit: LimitDifference) -> str:
     )
 
 
-def _payer(one: CostDifference) -> str:
+def payer(one: CostDifference) -> str:
+    """Who bears a part of the cost."""
     name = one.name if one.name is not None else f"no {one.part} named"
-    return f"{'facility ' if one.part == 'facility' else ''}{name} {_signed(one.cost.by)}"
+    return f"facility {name}" if one.part == "facility" else name
 
 
 def _step(moved: Moved, decimals: int = 2) -> str:
     same = f"{moved.before + 0.0:,.{decimals}f}"
     if not moved.by:
         return f"{same} as before"
-    return f"{same} -> {moved.after + 0.0:,.{decimals}f} ({_signed(moved.by, decimals)})"
+    return f"{same} -> {moved.after + 0.0:,.{decimals}f} ({signed(moved.by, decimals)})"
 
 
-def _signed(x: float, decimals: int = 2) -> str:
+def signed(x: float, decimals: int = 2) -> str:
+    """A difference, with its sign."""
     return f"{round(x, decimals) + 0.0:+,.{decimals}f}"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from collateral_opt.io.comparison import payer, signed
 from collateral_opt.io.page import COLOURS, Figure, axis, beginning, figure, labels, numbers, rendered
 from collateral_opt.io.report_tables import Cell, Group, Table, money
 from collateral_opt.result.comparison import BREAKDOWNS, Comparison, CostDifference, Moved
@@ -85,10 +86,10 @@ def waterfall(comparison: Comparison, by: str) -> Figure | None:
         "y": numbers(values),
         "base": numbers([*bases, 0.0]),
         "marker": {"color": [*(COLOURS[4] if step > 0 else COLOURS[2] for step in values[:-1]), COLOURS[8]]},
-        "text": [_signed(step) for step in values],
+        "text": [signed(step) for step in values],
         "textposition": "outside",
         "cliponaxis": False,
-        "customdata": [[money(cost.before), money(cost.after), _signed(cost.by)] for cost in figures],
+        "customdata": [[money(cost.before), money(cost.after), signed(cost.by)] for cost in figures],
         "hovertemplate": "%{x}: %{customdata[0]} before, %{customdata[1]} after (%{customdata[2]})<extra></extra>",
     }
     # room for the figures above and below the bars
@@ -98,12 +99,6 @@ def waterfall(comparison: Comparison, by: str) -> Figure | None:
     return figure([bars], {"showlegend": False, "height": 340, "yaxis": scale}, "x")
 
 
-def payer(one: CostDifference) -> str:
-    """Who bears a part of the cost."""
-    name = one.name if one.name is not None else f"no {one.part} named"
-    return f"facility {name}" if one.part == "facility" else name
-
-
 def _lines(comparison: Comparison) -> pd.DataFrame:
     """The lines that differ, with one column for where each comes from, or goes back to."""
     lines = comparison.tables()["lines"]
@@ -111,17 +106,17 @@ def _lines(comparison: Comparison) -> pd.DataFrame:
 
 
 def _cards(c: Comparison) -> list[tuple[str, str, str]]:
-    least = " to ".join(_signed(x) for x in c.least_cost)
+    least = " to ".join(signed(x) for x in c.least_cost)
     found = Counter(line.difference for line in c.lines)
     counts = [f"{found[what]:,} {what}" for what in ("added", "removed", "changed", "repriced") if found[what]]
     cards = [
-        ("Cost", f"{_signed(c.cost.by)} {c.base_currency}", f"{_step(c.cost)}; of the least cost {least}"),
-        ("Shortfall", f"{_signed(c.shortfall.by)} {c.base_currency}", _step(c.shortfall)),
+        ("Cost", f"{signed(c.cost.by)} {c.base_currency}", f"{_step(c.cost)}; of the least cost {least}"),
+        ("Shortfall", f"{signed(c.shortfall.by)} {c.base_currency}", _step(c.shortfall)),
         ("Lines that differ", f"{len(c.lines):,}", ", ".join(counts)),
         ("Limits", f"{len(c.newly_binding):,} newly binding", f"{len(c.no_longer_binding):,} no longer binding"),
     ]
     if c.reserve_shortfall.before or c.reserve_shortfall.after:
-        words = (f"{_signed(c.reserve_shortfall.by)} {c.base_currency}", _step(c.reserve_shortfall))
+        words = (f"{signed(c.reserve_shortfall.by)} {c.base_currency}", _step(c.reserve_shortfall))
         cards.append(("Missing in reserves", *words))
     return cards
 
@@ -212,7 +207,7 @@ def _table(
             decimals = 0 if label == "lines" else 2
             worse = "number short" if label == "shortfall" and one.after > 0 else "number"
             cells += [Cell(money(one.before, decimals), "number"), Cell(money(one.after, decimals), worse)]
-            cells += [Cell(_signed(one.by, decimals) if one.by else "", "number")] if by else []
+            cells += [Cell(signed(one.by, decimals) if one.by else "", "number")] if by else []
         rows.append([*cells, *([Cell(reason or "", "words")] if why else [])])
     heads = [Cell(name) for name in names]
     heads += [Cell(head, "number") for label in figures for head in (f"{label} before", "after", *["by"] * by)]
@@ -236,7 +231,3 @@ def _distinct(names: Sequence[str]) -> list[str]:
 
 def _step(moved: Moved) -> str:
     return f"{money(moved.before)} before, {money(moved.after)} after"
-
-
-def _signed(x: float, decimals: int = 2) -> str:
-    return f"{round(x, decimals) + 0.0:+,.{decimals}f}"

@@ -114,9 +114,9 @@ class Passes:
         self.session.change_costs(cost())
         solution = self._run(aim)
         self._remember(solution, 0.0, costs)
+        if self._wide is None or self.program.integer is not None:
+            return solution
         for rounds in count():
-            if self._wide is None or self.program.integer is not None:
-                break
             duals = solution.row_dual * unit() / self.scaling.row
             prices = prices_of(self.network, self.program, duals)
             missing = self._wide.missing(self.network, prices, costs=costs, rounds=rounds)

@@ -71,9 +71,14 @@ def retract(ledger: Ledger, price: Floats) -> None:
     """
     give_back(ledger, price)
     rounds = 0
-    while unfund(ledger, price, 2 ** max(0, rounds - PATIENCE)):
+    while unfund(ledger, price, _times(rounds)):
         give_back(ledger, price)
         rounds += 1
+
+
+def _times(rounds: int) -> int:
+    """How many times what is over goes after so many rounds."""
+    return 1 << max(0, rounds - PATIENCE)
 
 
 def unfund(ledger: Ledger, price: Floats, much: int) -> bool:
@@ -101,7 +106,7 @@ def give_back(ledger: Ledger, price: Floats) -> None:
     rounds = went = 0
     while (broken := ledger.broken_rows()) and (went or not rounds):
         rounds, went = rounds + 1, 0
-        much = 2 ** max(0, rounds - PATIENCE)
+        much = _times(rounds)
         for row in broken:
             lines = sorted(ledger.lines_in(row), key=lambda line: (-ledger.rank(line[0]), -price[line[0]], -line[0]))
             for k, a in lines:

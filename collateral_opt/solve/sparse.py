@@ -64,7 +64,7 @@ class SlopeScaling:
 def flows_on_few_lines(passes: Passes, flows: Flows) -> Iterator[Floats]:
     """Flows [edges of the program] that cover what ``flows`` does, on fewer and fewer lines."""
     switches, scaling = passes.network.switches, SlopeScaling(passes, flows)
-    fixed = charges(passes)
+    fixed = line_charges(passes.network)
     price = np.zeros(len(switches.budgets))
     first_price = typical_cost(passes, flows)
     for _ in range(ITERATIONS):
@@ -81,11 +81,6 @@ def flows_on_few_lines(passes: Passes, flows: Flows) -> Iterator[Floats]:
             return
         if np.allclose(before, scaling.carried, rtol=1e-9) and not price.any():
             return
-
-
-def charges(passes: Passes) -> Floats:
-    """What each line costs for being there, and must save to be worth it."""
-    return line_charges(passes.network)
 
 
 def typical_cost(passes: Passes, flows: Flows) -> float:
