@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import isfinite
 
 from collateral_opt.book import Book
@@ -22,6 +23,7 @@ from collateral_opt.result.checker import require_valid
 from collateral_opt.result.summary import relative_gap, summarise
 from collateral_opt.solve.executable import make_executable
 from collateral_opt.solve.linear import linear_optima
+from collateral_opt.solve.near import Known
 from collateral_opt.solve.registry import solver_named
 from collateral_opt.solve.seam import Limits
 from collateral_opt.solve.sifting import Round
@@ -32,7 +34,20 @@ CLOSED = 1e-9
 log = logging.getLogger("collateral_opt")
 
 
-@put_off()
+@dataclass(frozen=True)
+class Answered:
+    """The result of a book, and where books near it can begin."""
+
+    result: Result
+    problem: Problem
+    answer: Answer
+
+    @cached_property
+    def known(self) -> Known | None:
+        """None where nothing can begin here."""
+        return Known.of(self.problem, self.answer.linear, self.answer.ledger)
+
+
 def optimise(
     book: Book,
     *,
@@ -59,16 +74,42 @@ def optimise(
         SolverError: the solver gave up.
         CheckFailed: the checker refused the answer: a defect of this program, and nothing is returned.
     """
+    return answered(book, solver=solver, full=full, stop=stop, progress=progress).result
+
+
+@put_off()
+def answered(
+    book: Book,
+    *,
+    near: Answered | None = None,
+    solver: str = "highs",
+    full: bool = False,
+    stop: threading.Event | None = None,
+    progress: Progress | None = None,
+) -> Answered:
+    """As :func:`optimise`; beginning, where that is possible, at the answer of a book ``near`` to this one.
+
+    Then the optimum is the same and proven like any other, and lines stay where it does not move; of several answers
+    within ``mip_gap`` another may be found than from the start.
+    """
     clock = Clock(progress)
     chosen = solver_named(solver, full=full, on_round=clock.on_round)
     limits = Limits.for_a_run(book.settings.time_limit_s, stop)
     with clock("matching"):
-        problem = Problem(gather(book.in_full))
+        problem = Problem(gather(book.in_full, None if near is None else near.problem.facts))
         require_possible_pins(book, problem)
     with clock("solving"):
-        linear = list(linear_optima(problem, chosen, limits, merge=not full))
+        known = near.known if near is not None and solver == "highs" and not full else None
+        close = None if known is None else known.linear(problem, limits)
     with clock("making whole lots"):
-        answers = [Answer.of(*make_executable(optimum, book.settings.mip_gap)) for optimum in linear]
+        ledger = None if known is None or close is None else known.whole_lots(close, book.settings.mip_gap)
+    if close is not None and ledger is not None:
+        linear, answers = [close], [Answer.of(close, ledger)]
+    else:
+        with clock("solving"):
+            linear = list(linear_optima(problem, chosen, limits, merge=not full))
+        with clock("making whole lots"):
+            answers = [Answer.of(*make_executable(optimum, book.settings.mip_gap)) for optimum in linear]
     with clock("pricing"):
         answer = min(answers, key=Answer.standing)
         bound = min(optimum.bound_for(answer.shortfalls) for optimum in linear)
@@ -79,7 +120,8 @@ def optimise(
         result = assemble(book, answer, {**summary, "stopped": stopped})
     with clock("checking"):
         require_valid(book, result)
-    return replace(result, summary={**result.summary, "seconds": clock.rounded()})
+    timed = replace(result, summary={**result.summary, "seconds": clock.rounded()})
+    return Answered(timed, problem, answer)
 
 
 @dataclass

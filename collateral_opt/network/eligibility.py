@@ -16,14 +16,32 @@ from eligibility_rules import Context, Facts, LimitMatch, Match, match, match_li
 
 
 class Eligibility:
-    """Asks each schedule of a book about ``assets`` (a frame as in the book), at most once per profile."""
+    """Asks each schedule of a book about ``assets`` (a frame as in the book), at most once per profile.
 
-    def __init__(self, book: Book, assets: pd.DataFrame) -> None:
+    What was asked of ``near`` is known already where the schedules are the same and read the same of the assets.
+    """
+
+    def __init__(self, book: Book, assets: pd.DataFrame, near: Eligibility | None = None) -> None:
         self._book = book
-        self._assets = Facts(assets)  # what the cells say is read once, for all schedules
-        self._matches: dict[tuple[str, str, str | None], Match] = {}
-        self._limits: dict[tuple[str, str], tuple[LimitMatch, ...]] = {}
-        self._kinds: dict[tuple[str, str, int], LimitKinds] = {}
+        self._frame = assets
+        known = near if near is not None and self._reads_as(near) else None
+        # What the cells say is read once, for all schedules.
+        self._assets: Facts = Facts(assets) if known is None else known._assets
+        self._matches: dict[tuple[str, str, str | None], Match] = {} if known is None else known._matches
+        self._limits: dict[tuple[str, str], tuple[LimitMatch, ...]] = {} if known is None else known._limits
+        self._kinds: dict[tuple[str, str, int], LimitKinds] = {} if known is None else known._kinds
+
+    def _reads_as(self, near: Eligibility) -> bool:
+        """Whether all schedules say the same of these assets as of those of ``near``."""
+        if self._book.schedules is not near._book.schedules or self._book.settings != near._book.settings:
+            return False
+        mine, theirs = self._frame, near._frame
+        if list(mine.columns) != list(theirs.columns) or len(mine) != len(theirs):
+            return False
+        if self._book.assets is near._book.assets:
+            return mine["asset_id"].equals(theirs["asset_id"])
+        read = {name for schedule in self._book.schedules.values() for name in schedule.columns}
+        return all(mine[name].equals(theirs[name]) for name in mine.columns if name != "price" or name in read)
 
     def _context(self, currency: str, margin_type: str | None) -> Context:
         settings = self._book.settings

@@ -117,11 +117,15 @@ class Families:
         return np.isin(issuer, members) | np.isin(parent, members)
 
 
-def gather(book: Book) -> Facts:
-    """The facts of ``book``; assets that are not held, posted or produced cannot play a part and are left out."""
+def gather(book: Book, near: Facts | None = None) -> Facts:
+    """The facts of ``book``; assets that are not held, posted or produced cannot play a part and are left out.
+
+    What schedules say of assets is taken over from ``near`` where it is the same there.
+    """
     asset_frame, assets = _assets(book)
     agreements = _agreements(book)
-    eligibility, families, movements = Eligibility(book, asset_frame), Families(book, asset_frame), Movements(book)
+    eligibility = Eligibility(book, asset_frame, None if near is None else near.eligibility)
+    families, movements = Families(book, asset_frame), Movements(book)
 
     def counts(agreement: int) -> tuple[Bools, Match]:
         schedule, currency = agreements.schedule[agreement], agreements.currency[agreement]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from fractions import Fraction
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -13,6 +14,12 @@ from collateral_opt.book import Book
 from collateral_opt.result.answer import Answer
 
 PACKAGES = ("collateral-opt", "highspy", "numpy", "pandas", "pulp")
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """Of everything that an answer rests on; asking for them takes a while."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
 def summarise(book: Book, answer: Answer, cost_bound: float, least_shortfall: float, solver: str) -> dict[str, Any]:
@@ -52,7 +59,7 @@ def summarise(book: Book, answer: Answer, cost_bound: float, least_shortfall: fl
         },
         "as_of": book.settings.as_of.isoformat(),
         "solver": solver,
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "versions": dict(_versions()),
         "book": book.digest,
         "time_limit_s": book.settings.time_limit_s,
     }

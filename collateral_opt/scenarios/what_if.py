@@ -27,7 +27,7 @@ from typing import Annotated
 from pydantic import Field, SerializeAsAny
 
 from collateral_opt.book import Book
-from collateral_opt.optimiser import optimise
+from collateral_opt.optimiser import Answered, answered
 from collateral_opt.result import Result
 from collateral_opt.result.comparison import Comparison, compare
 from collateral_opt.scenarios.change import Change
@@ -102,8 +102,11 @@ def answers(
 
     The one place where what-ifs are answered.
     """
+    first: Answered | None = None
     for book in books:
-        yield optimise(book, stop=stop, progress=progress)
+        found = answered(book, near=first, stop=stop, progress=progress)
+        first = first or found
+        yield found.result
 
 
 def compared(

@@ -6,6 +6,8 @@ any of them alone, so a few exchanges take most of that excess away.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from collateral_opt.network.network import Floats, Ints
@@ -25,11 +27,12 @@ WORTHWHILE = 1e-9
 """An exchange saves at least this share of what the two lines cost, so that rounding of floats is not a saving."""
 
 
-def exchange_all(ledger: Ledger) -> None:
-    """Exchange lots within every covered call until nothing saves money, or every call had its turns."""
+def exchange_all(ledger: Ledger, calls: Iterable[int]) -> None:
+    """Exchange lots within each of ``calls`` that is covered until nothing saves money, or each had its turns."""
+    asked = list(calls)
     for _ in range(SWEEPS):
         improved = False
-        for j in range(ledger.network.uses.demands):
+        for j in asked:
             if ledger.missing[j] <= 0:
                 turns = 0
                 while turns < TURNS and _turn(ledger, j):

@@ -142,14 +142,14 @@ def _settled(
         # The edges nearest to being used may be those that make no whole line: what is short asks all the others.
         ledger = _best_placed(network, flows, targets, wider, prices, mip_gap, set_aside)
     make_way(ledger, prices[ledger.edge])
-    if len(network.switches) and not _close_enough(ledger, flows, mip_gap):
+    if len(network.switches) and not is_close_enough(ledger, flows, mip_gap):
         if _caps_assets(network):
             _settle_lots(ledger, linear, targets, prices, mip_gap)
         else:
             _choose_lines(ledger, linear, targets, prices, mip_gap)
     tiny = len(ledger.edge) <= (FOCUS if _caps_assets(network) else TINY)
     may_search = tiny or not _caps_assets(network)
-    if (may_search and _leaves_short(ledger, flows)) or (tiny and not _close_enough(ledger, flows, mip_gap)):
+    if (may_search and _leaves_short(ledger, flows)) or (tiny and not is_close_enough(ledger, flows, mip_gap)):
         polish(ledger, prices[ledger.edge], solver, _effort(ledger, limits, mip_gap), FINE)
     leave_in_place(ledger)
     return linear, ledger
@@ -240,7 +240,7 @@ def _best_placed(
     best: tuple[Any, tuple[int, ...]] | None = None
     for x in targets:
         place(ledger, x[edge], price)
-        if not _close_enough(ledger, flows, mip_gap):
+        if not is_close_enough(ledger, flows, mip_gap):
             refit(ledger, price)
         if best is None or standing(ledger) < best[0]:
             best = standing(ledger), ledger.snapshot()
@@ -255,13 +255,19 @@ def _whole_lines(network: Network) -> Bools:
 
 
 def _pool(network: Network, flows: Flows, carries: Bools) -> Ints:
-    """The edges that carry something and, per call, those nearest to it; of holdings with some left, as many again."""
-    edges, sources = network.edges, network.sources
-    leaving = network.in_lots
-    if np.count_nonzero(leaving) <= SMALL:
-        return np.flatnonzero(leaving)
+    """The edges that lots are looked for on: all, or those that carry something and those near."""
+    if np.count_nonzero(network.in_lots) <= SMALL:
+        return np.flatnonzero(network.in_lots)
+    return near_to_use(network, flows, carries, network.in_lots)
+
+
+def near_to_use(network: Network, flows: Flows, carries: Bools, among: Bools) -> Ints:
+    """The edges that carry something and, of those ``among`` which to choose, the nearest to it of each call; of
+    holdings with some left, as many again.
+    """
+    edges, sources, leaving = network.edges, network.sources, network.in_lots
     drawn = np.bincount(edges.source, weights=np.where(leaving, flows.x, 0.0), minlength=len(sources))
-    whole = _whole_lines(network)
+    whole = _whole_lines(network) & among
     spare = whole & ((network.held - drawn)[edges.source] >= network.lot_value)
     per_cover = flows.reduced_cost / edges.factor
     near = [_nearest(edges.use, per_cover, np.flatnonzero(kind)) for kind in (whole, spare)]
@@ -285,7 +291,7 @@ def prices_of_cover(network: Network, flows: Flows) -> Floats:
     return np.maximum(flows.reduced_cost / network.edges.factor + marginal, 0.0)
 
 
-def _close_enough(ledger: Ledger, flows: Flows, mip_gap: float) -> bool:
+def is_close_enough(ledger: Ledger, flows: Flows, mip_gap: float) -> bool:
     """No shorter than the linear program, by priority, and within the gap of its cost."""
     cost = float(ledger.weighed_cost())
     return not _is_shorter(ledger, flows) and cost - flows.cost <= mip_gap * max(abs(cost), abs(flows.cost))

@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 
 from collateral_opt.errors import SolverError, UsageError
 from collateral_opt.model.program import Floats, Program
-from collateral_opt.solve.seam import Columns, Limits, Solution, Status
+from collateral_opt.solve.seam import Basis, Columns, Limits, Solution, Status
 
 OLDEST = (1, 15, 1)  # 1.14.0 returns wrong optima
 TOLERANCE = 1e-9
 LOOSER_TOLERANCE = 1e-7
 
+AT_LOWER, BASIC = highspy.HighsBasisStatus.kLower, highspy.HighsBasisStatus.kBasic
+"""Where columns and rows stand that no basis speaks of."""
 _OPTIONS: dict[str, bool | int | float | str] = {
     "output_flag": False,
     "threads": 1,
@@ -168,6 +170,19 @@ class HighsSession:
                 statuses[column] = highspy.HighsBasisStatus.kUpper
             basis.col_status = statuses
             self._check("setBasis", self._highs.setBasis(basis))
+
+    @property
+    def basis(self) -> Basis:
+        """Where columns and rows stand after the last solve."""
+        basis = self._highs.getBasis()
+        return Basis(list(basis.col_status), list(basis.row_status))
+
+    def resume(self, basis: Basis) -> None:
+        """Begin the next solve at ``basis``; one that does not quite fit the program is made to."""
+        given = highspy.HighsBasis()
+        given.col_status, given.row_status = basis.column, basis.row  # type: ignore[assignment]
+        given.valid = given.alien = True
+        self._check("setBasis", self._highs.setBasis(given))
 
     def start_from(self, x: Floats) -> None:
         """Give an integer program an answer to improve on; a linear one has its basis, and ignores this."""

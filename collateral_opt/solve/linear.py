@@ -15,13 +15,14 @@ from itertools import pairwise
 import numpy as np
 
 from collateral_opt.errors import InfeasibleError
-from collateral_opt.model.program import Floats, Label
+from collateral_opt.model.formulation import formulate
+from collateral_opt.model.program import Floats, Label, Program, scale
 from collateral_opt.network.build import Problem
 from collateral_opt.network.network import Bools, Ints, Kind, Network
 from collateral_opt.network.reduction import Reduction, reduce
 from collateral_opt.network.runs import place_in_run, ranges
-from collateral_opt.solve.passes import COVERED, Flows, Passes, cost_bound, solve_flows
-from collateral_opt.solve.seam import Limits, Solver
+from collateral_opt.solve.passes import COVERED, PENALTY, Flows, Passes, cost_bound, solve_flows
+from collateral_opt.solve.seam import Limits, ResumableSession, Session, Solver, Status
 from collateral_opt.solve.start import first_network
 from collateral_opt.solve.wide import Wide
 
@@ -41,6 +42,25 @@ MOST = 300_000
 
 
 @dataclass(frozen=True)
+class Standing:
+    """A basis by the labels of columns and rows."""
+
+    column: Mapping[Label, object]
+    row: Mapping[Label, object]
+
+    @classmethod
+    def of(cls, program: Program, session: Session) -> Standing | None:
+        """Where those of ``program`` stood at the end of the last solve; None from a solver that does not say."""
+        if not isinstance(session, ResumableSession):
+            return None
+        basis = session.basis
+        return cls(
+            column=dict(zip(program.column_labels, basis.column, strict=True)),
+            row=dict(zip(program.rows.labels, basis.row, strict=True)),
+        )
+
+
+@dataclass(frozen=True)
 class Linear:
     """The linear optimum on one road.
 
@@ -57,6 +77,8 @@ class Linear:
     reduction: Reduction | None = None
     further: Mapping[int, int] = field(default_factory=dict)
     """By use how often more pairs of it were wanted."""
+    stands: Standing | None = None
+    """Where columns and rows stand that make up ``flows``, if the solver says so."""
 
     @classmethod
     def of(cls, network: Network, solver: Solver, limits: Limits, wide: Wide | None = None) -> Linear:
@@ -180,6 +202,7 @@ def _in_whole(
     sources = len(whole.facts.sources)
     x = np.zeros(len(edges))
     x[np.searchsorted(edges.use * sources + edges.source, use * sources + source)] = amount
+    x, stands = corner(network, x, solver, limits)
     flows = Flows(
         x=x,
         short=_short(network, x, reduction, found),
@@ -188,7 +211,25 @@ def _in_whole(
         duals=_prices(reduction, reduced, found.duals),
         reduced_cost=_at_reduced(reduction, reduced, network, found.reduced_cost),
     )
-    return Linear(network, flows, passes, found, solver, limits, reduction, further)
+    return Linear(network, flows, passes, found, solver, limits, reduction, further, stands)
+
+
+def corner(network: Network, x: Floats, solver: Solver, limits: Limits) -> tuple[Floats, Standing | None]:
+    """Flows [edges] at a corner of those that cost no more than ``x`` and use no other edges, so few of them; and where
+    columns and rows stand there, if the solver says so.
+    """
+    edge = np.flatnonzero(x > 0)
+    program = formulate(network, edge)
+    scaled, scaling = scale(program)
+    cost = scaled.cost.copy()
+    cost[len(edge) :] = PENALTY
+    session = solver.load(replace(scaled, cost=cost))
+    found = session.solve(limits.now())
+    if found.status is not Status.OPTIMAL:
+        return x, None
+    flows = np.zeros(len(x))
+    flows[edge] = np.clip(found.x[: len(edge)], 0.0, None) * scaling.column[: len(edge)]
+    return flows, Standing.of(program, session)
 
 
 def on_the_road(network: Network, road: Network) -> Network:

@@ -310,9 +310,9 @@ class Passes:
         except StoppedError:
             return rough
 
-    def in_order(self) -> Solution:
-        """All aims but the last: the solution of the cost pass."""
-        answer = self._covering()
+    def in_order(self, covering: Solution | None = None) -> Solution:
+        """All aims but the last, the first of them unless its answer is given: the solution of the cost pass."""
+        answer = self._covering() if covering is None else covering
         is_mip = self.program.integer is not None
         try:
             if np.any(answer.x[self._shorts] > COVERED):

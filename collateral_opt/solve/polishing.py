@@ -55,11 +55,12 @@ def polish(
 def taken_over(ledger: Ledger, target: Floats, price: Floats) -> Iterator[tuple[Any, tuple[int, ...]]]:
     """What an integer program's answer comes to on the ledger: as it is, filled up, and placed as any flow."""
     put(ledger, target)
+    prices = price.tolist()
     for fills in (False, True):
         for j in turns(ledger):
             if fills:
-                fill(ledger, j, price)
-            trim(ledger, j, price)
+                fill(ledger, j, prices)
+            trim(ledger, j, prices)
         if holds(ledger):
             yield standing(ledger), ledger.snapshot()
     place(ledger, target, price)

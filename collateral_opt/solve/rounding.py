@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -25,25 +26,36 @@ def place(ledger: Ledger, target: Floats, price: Floats) -> None:
     Filling comes first: rounding down makes the whole smaller, and with it what a share of the whole may be.
     """
     put(ledger, target)
-    order = turns(ledger)
+    settle(ledger, price)
+
+
+def settle(ledger: Ledger, price: Floats) -> None:
+    """Fill what is short, give back what breaks a row and trim, in turn, until that changes nothing more."""
+    order, prices = turns(ledger), price.tolist()
     for done in range(ROUNDS):
         for j in order:
-            fill(ledger, j, price)
-        retract(ledger, price)
-        if not any([trim(ledger, j, price) for j in order]) and done:
+            fill(ledger, j, prices)
+        retract(ledger, prices)
+        if not any([trim(ledger, j, prices) for j in order]) and done:
             break
 
 
 def put(ledger: Ledger, target: Floats) -> None:
-    """Put ``target`` (market values) on the ledger, each line rounded down; no more lines than budgets allow."""
-    ledger.restore((0,) * len(target))
-    has_budgets = bool(ledger.network.switches.budgets)
-    pinned = np.array(ledger.floor) > 0
-    wanted = [int(x / float(value) + 1e-7) for x, value in zip(target.tolist(), ledger.lot_value, strict=True)]
+    """Put ``target`` (market values) on the ledger, each line rounded down; see :func:`put_lots`."""
+    put_lots(ledger, [int(x / float(v) + 1e-7) for x, v in zip(target.tolist(), ledger.lot_value, strict=True)])
+
+
+def put_lots(ledger: Ledger, wanted: Sequence[int]) -> None:
+    """Put ``wanted`` lots on the ledger, but for lines that would be too small; no more lines than budgets allow."""
+    ledger.restore((0,) * len(wanted))
     whole: dict[int, int] = defaultdict(int)
     for line, lots in zip(ledger.line, wanted, strict=True):
         whole[line] += lots
-    for k in np.lexsort((-target, ~pinned)).tolist() if has_budgets else range(len(target)):
+    order: Sequence[int] = range(len(wanted))
+    if ledger.network.switches.budgets:
+        size = [float(lots * value) for lots, value in zip(wanted, ledger.lot_value, strict=True)]
+        order = np.lexsort((-np.array(size), np.array(ledger.floor) <= 0)).tolist()
+    for k in order:
         count = max(wanted[k] if whole[ledger.line[k]] >= ledger.least[k] else 0, ledger.floor[k])
         if not count:
             continue
@@ -64,7 +76,7 @@ def turns(ledger: Ledger) -> list[int]:
     return demands + facilities
 
 
-def retract(ledger: Ledger, price: Floats) -> None:
+def retract(ledger: Ledger, price: Sequence[float]) -> None:
     """Take lots back until every row holds and no facility has spent more than it was given.
 
     Both can undo one another by a lot at a time; so what goes grows after a while.
@@ -81,7 +93,7 @@ def _times(rounds: int) -> int:
     return 1 << max(0, rounds - PATIENCE)
 
 
-def unfund(ledger: Ledger, price: Floats, much: int) -> bool:
+def unfund(ledger: Ledger, price: Sequence[float], much: int) -> bool:
     """Take less out of each facility, and recall less from each agreement, than could be put in; dearest lines first.
 
     What only comes home stays first of all, and what goes to a call goes last; ``much`` times what is overdrawn goes.
@@ -98,7 +110,7 @@ def unfund(ledger: Ledger, price: Floats, much: int) -> bool:
     return went > 0
 
 
-def give_back(ledger: Ledger, price: Floats) -> None:
+def give_back(ledger: Ledger, price: Sequence[float]) -> None:
     """Take lots off the lines of each row that rounding broke, last priority and dearest first, until every row holds.
 
     Shares of what is posted can break one another in turn by a lot at a time; so what goes grows after a while.
@@ -116,7 +128,7 @@ def give_back(ledger: Ledger, price: Floats) -> None:
                 went += ledger.take_back(k, min(ledger.lots[k], much * -(-over // a)))
 
 
-def fill(ledger: Ledger, j: int, price: Floats) -> None:
+def fill(ledger: Ledger, j: int, price: Sequence[float]) -> None:
     """Cover what call ``j`` lacks: one main edge up to its last whole lot, then the edge that closes it cheapest."""
     by_price = sorted(ledger.lines_of[j], key=lambda k: (price[k], k))
     while ledger.missing[j] > 0:
@@ -145,7 +157,7 @@ def _mains(ledger: Ledger, j: int, by_price: list[int]) -> list[int]:
 
 
 def _plan(
-    ledger: Ledger, j: int, main: int, edges: list[int], price: Floats
+    ledger: Ledger, j: int, main: int, edges: list[int], price: Sequence[float]
 ) -> tuple[tuple[float, float, int], int, int, int | None]:
     """Whole lots of ``main`` without excess, then the cheapest edge that covers the rest: key, main, lots, closing."""
     missing = ledger.missing[j]
@@ -162,36 +174,40 @@ def _plan(
     for k in edges:
         if is_last and k != main and ledger.is_new(k):
             continue
-        if k == main and count:
-            # Its room shrinks by what the plan takes: one more lot must still fit.
-            lots = -(-rest // ledger.value[k])
-            fits = ledger.addable(k, count + lots) >= count + lots
-        else:
-            lots = max(-(-rest // ledger.value[k]), ledger.least[k] - ledger.line_lots(k))
-            fits = ledger.addable(k, lots) >= lots
-        if fits:
-            value = lots * ledger.value[k]
-            opening = ledger.opening_cost(k) * ledger.unit[j] if k != main or not count else 0.0
-            key = (spent + value * price[k] + opening, float(value - rest), k)
-            best = min(best, key) if best is not None else key
+        goes_on = k == main and count > 0
+        lots = -(-rest // ledger.value[k])
+        if not goes_on:
+            lots = max(lots, ledger.least[k] - ledger.line_lots(k))
+        value = lots * ledger.value[k]
+        opening = 0.0 if goes_on else ledger.opening_cost(k) * ledger.unit[j]
+        key = (spent + value * price[k] + opening, float(value - rest), k)
+        # The main edge has less room once the plan takes from it: one more lot must still fit.
+        wanted = count + lots if goes_on else lots
+        if (best is None or key < best) and ledger.addable(k, wanted) >= wanted:
+            best = key
     if best is None:
         # Nothing closes it in one step: the cheapest first, and the loop goes on.
         return (float("inf"), float(rest), main), main, ledger.addable(main, max(1, whole)), None
     return best, main, count, best[2]
 
 
-def trim(ledger: Ledger, j: int, price: Floats) -> bool:
+def trim(ledger: Ledger, j: int, price: Sequence[float]) -> bool:
     """Take off what call ``j`` has too much, dearest lines first. Says whether anything went."""
     went = False
-    for k in sorted(ledger.lines_of[j], key=lambda k: (-price[k], -ledger.cost_bps[k], -k)):
+    if ledger.missing[j] >= 0:
+        return went
+    lines = [k for k in ledger.lines_of[j] if ledger.lots[k]]
+    for k in sorted(lines, key=lambda k: (-price[k], -ledger.cost_bps[k], -k)):
         excess = -ledger.missing[j]
         if excess <= 0:
             return went
+        if ledger.value[k] > excess:
+            continue
         count = ledger.removable(k, excess // ledger.value[k])
         if count:
             ledger.add(k, -count)
             went = True
-        elif ledger.lots[k] and ledger.value[k] <= excess:
+        else:
             went |= _sent_home(ledger, k, excess // ledger.value[k])
     return went
 
@@ -222,21 +238,22 @@ def make_way(ledger: Ledger, price: Floats) -> None:
     """
     if len(ledger.shortfalls_by_rank()) < 2:
         return
+    prices = price.tolist()
     for j in turns(ledger)[: ledger.network.uses.demands]:
         if ledger.missing[j] <= 0:
             continue
         before, stood = ledger.snapshot(), standing(ledger)
-        _take_from_later(ledger, j, price)
-        retract(ledger, price)
+        _take_from_later(ledger, j, prices)
+        retract(ledger, prices)
         for turn in turns(ledger):
-            fill(ledger, turn, price)
-        retract(ledger, price)
+            fill(ledger, turn, prices)
+        retract(ledger, prices)
         refit(ledger, price)
         if standing(ledger) >= stood:
             ledger.restore(before)
 
 
-def _take_from_later(ledger: Ledger, j: int, price: Floats) -> None:
+def _take_from_later(ledger: Ledger, j: int, price: Sequence[float]) -> None:
     """Give call ``j`` what it lacks out of what later priorities hold of its sources, and take no more than that."""
     own = {ledger.source[k] for k in ledger.lines_of[j]}
     held_by: dict[int, list[int]] = defaultdict(list)
@@ -258,11 +275,12 @@ def _take_from_later(ledger: Ledger, j: int, price: Floats) -> None:
         ledger.add(k, ledger.addable(k, wanted))
 
 
-def refit(ledger: Ledger, price: Floats) -> None:
-    """Exchange lots within the calls, then take off what that left too much."""
-    exchange_all(ledger)
+def refit(ledger: Ledger, price: Floats, among: Iterable[int] | None = None) -> None:
+    """Exchange lots within the calls (of ``among``, or all), then take off what that left too much."""
+    exchange_all(ledger, range(ledger.network.uses.demands) if among is None else among)
+    prices = price.tolist()
     for j in turns(ledger):
-        trim(ledger, j, price)
+        trim(ledger, j, prices)
 
 
 def leave_in_place(ledger: Ledger) -> None:

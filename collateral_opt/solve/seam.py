@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Protocol, runtime_checkable
@@ -102,6 +103,24 @@ class GuidedSession(Session, Protocol):
     def begin_near(self, x: Floats, row_dual: Floats) -> None:
         """An answer [columns] to start with and prices [rows] to choose by, before anything is solved."""
         ...
+
+
+@dataclass(frozen=True)
+class Basis:
+    """Where the columns and rows of a program stand at an optimum, in a solver's own words."""
+
+    column: Sequence[object]
+    row: Sequence[object]
+
+
+@runtime_checkable
+class ResumableSession(Session, Protocol):
+    """A session that can go on from where another one, of the same program or one like it, ended."""
+
+    @property
+    def basis(self) -> Basis: ...
+
+    def resume(self, basis: Basis) -> None: ...
 
 
 class Solver(Protocol):

@@ -11,7 +11,7 @@ are written down.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,7 +19,7 @@ import numpy as np
 
 from collateral_opt.model.program import Floats, Program
 from collateral_opt.network.build import Problem
-from collateral_opt.network.network import BlockKey, Bools, GivenCap, Ints, Kind, Network
+from collateral_opt.network.network import BlockKey, Bools, GivenCap, Ints, Kind, LimitBlock, Network
 from collateral_opt.network.runs import place_in_run
 from collateral_opt.solve.entries import GOLDEN, before_in_run
 
@@ -85,10 +85,14 @@ class Missing:
 
 
 class Wide:
-    """The pairs of ``problem``, most of which are only priced."""
+    """The pairs of ``problem``, most of which are only priced.
 
-    def __init__(self, problem: Problem) -> None:
+    Where they are ``few`` all limits have all their groups, and what is asked of pairs is kept.
+    """
+
+    def __init__(self, problem: Problem, *, few: bool = False) -> None:
         self.problem = problem
+        self._few = few
 
     @cached_property
     def nearby(self) -> float:
@@ -99,10 +103,23 @@ class Wide:
     @staticmethod
     def can_price(problem: Problem) -> bool:
         """Whether ``problem`` has nothing but what can be priced."""
+        return Wide.is_plain(problem) and Wide.is_open(problem.limits(problem.no_edges, all_groups=False))
+
+    @staticmethod
+    def is_plain(problem: Problem) -> bool:
+        """Whether ``problem`` has nothing but what can be priced, its limits apart."""
         facts = problem.facts
-        if facts.reoptimises or problem.counts_lines or problem.pins.asked or facts.book.house_limits:
-            return False
-        return not any(block.shut.any() for block in problem.limits(problem.no_edges, all_groups=False))
+        return not (facts.reoptimises or problem.counts_lines or problem.pins.asked or facts.book.house_limits)
+
+    @staticmethod
+    def is_open(limits: Sequence[LimitBlock]) -> bool:
+        """Whether nothing that is posted stands over a cap."""
+        return not any(block.shut.any() for block in limits)
+
+    @cached_property
+    def _rows(self) -> Sequence[tuple[int, Ints, Floats, Floats]] | None:
+        """What :meth:`Problem.rows` says, where it is little enough to be kept."""
+        return list(self.problem.rows()) if self._few else None
 
     @cached_property
     def overshoot(self) -> Floats:
@@ -125,7 +142,7 @@ class Wide:
         use, source = use[order], source[order]
         first = np.searchsorted(use, np.arange(len(self.problem.facts.uses) + 1)).tolist()
         edges = self.problem.edges(lambda j, _: np.unique(source[first[j] : first[j + 1]]))
-        return self.problem.network(edges, all_groups=False)
+        return self.problem.network(edges, all_groups=self._few)
 
     def joined(self, network: Network, missing: Missing) -> Network:
         """``network`` with what it lacks."""
@@ -175,7 +192,7 @@ class Wide:
         """Use by use: the sources open to it, their reduced costs (basis points a year) and factors."""
         facts = self.problem.facts
         unit_value = facts.assets.unit_value
-        for j, at, factor, cost in self.problem.rows():
+        for j, at, factor, cost in self._rows or self.problem.rows():
             asset = facts.sources.asset[at]
             reduced = (cost if costs else 0.0) - prices.cover[j] * factor
             if facts.uses.kind[j] == Kind.RESERVE:
