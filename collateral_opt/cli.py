@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collateral_opt.explain import Explanation
     from collateral_opt.result import Result
     from collateral_opt.result.comparison import Comparison
+    from collateral_opt.scenarios.what_if import WhatIf
     from collateral_opt.second_opinion import CrossCheck
 
 COVERED, WRONG, SHORT, GAVE_UP, INTERRUPTED, TERMINATED = 0, 2, 3, 4, 130, 143
@@ -54,6 +55,11 @@ app = typer.Typer(
 )
 
 BookPath = Annotated[Path, typer.Argument(help="A folder of tables, or one .xlsx.")]
+SolverName = Annotated[str, typer.Option("--solver", help="highs, or pulp:NAME for any solver PuLP knows.")]
+TimeLimit = Annotated[
+    float | None, typer.Option(metavar="SECONDS", min=0.0, help="Stop then, with the best answer so far.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 
 
 class Format(StrEnum):
@@ -68,7 +74,7 @@ def allocate(
     book: BookPath,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the result; must be new or empty.")],
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier result in DIR.")] = False,
-    solver: Annotated[str, typer.Option(help="highs, or pulp:NAME for any solver PuLP knows.")] = "highs",
+    solver: SolverName = "highs",
     cross_check: Annotated[
         str | None, typer.Option(metavar="NAME", help="Compare the optimum with that of another solver.")
     ] = None,
@@ -79,9 +85,7 @@ def allocate(
     full: Annotated[
         bool, typer.Option("--full", help="Solve the program of all pairs at once, without column generation.")
     ] = False,
-    time_limit: Annotated[
-        float | None, typer.Option(metavar="SECONDS", min=0.0, help="Stop then, with the best answer so far.")
-    ] = None,
+    time_limit: TimeLimit = None,
     workbook: Annotated[bool, typer.Option("--workbook", help="Write workbook.xlsx too.")] = False,
     frontier: Annotated[
         bool, typer.Option("--frontier", help="Write frontier.csv too: the saving against the number of moves.")
@@ -91,20 +95,17 @@ def allocate(
     ] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Leave report.html out.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say a line for each round of solving.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Cover the calls of BOOK and write the result to DIR. Ctrl-C stops with the best answer so far."""
     with _exit_codes():
-        import logging
-
         from collateral_opt.io.write import check_target, write_result
 
         check_target(out, force=force, book=book)
         if explain and no_report and not workbook:
             raise UsageError("--explain has nowhere to be told. Leave --no-report out, or add --workbook.")
         if verbose:
-            logging.basicConfig(stream=sys.stderr, format="%(message)s")
-            logging.getLogger("collateral_opt").setLevel(logging.INFO)
+            _log_rounds()
         stop = threading.Event()
         programs = [_program_file(path, suffix, force) for path, suffix in ((write_lp, ".lp"), (write_mps, ".mps"))]
 
@@ -113,12 +114,10 @@ def allocate(
             from collateral_opt.optimiser import optimise
             from collateral_opt.second_opinion import cross_check as compare
 
-            loaded = _ready(book, quiet)
+            loaded = _within(_ready(book, quiet), time_limit)
             for path in programs:
                 if path is not None:
                     _write_program(loaded, path)
-            if time_limit is not None:
-                loaded = loaded.replace(settings={"time_limit_s": time_limit})
             result = optimise(loaded, solver=solver, full=full, stop=stop, progress=progress)
             compared = None
             if cross_check is not None:
@@ -234,7 +233,12 @@ def what_if(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace earlier comparisons in DIR.")] = False,
     workbook: Annotated[bool, typer.Option("--workbook", help="Write workbook.xlsx beside each report, too.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    solver: SolverName = "highs",
+    time_limit: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", min=0.0, help="Stop each solve then, with the best answer so far."),
+    ] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Change BOOK, and say what that does to cost, shortfalls, lines and limits, and who pays.
 
@@ -251,8 +255,9 @@ def what_if(
     haircut:corporate=+0.02                 in every schedule traded under
     schedule:us-im.haircut:equity=+0.05
     schedule:us-im.rule:cash=0.01
+    schedule:us-im.fx_haircut=0.1           fx_haircut=+0.02: in every one
     schedule:us-im.limit:one issuer=0.2
-    agreement:IM1.haircut:equity=+0.05      also agreement:IM1.rule, .limit
+    agreement:IM1.haircut:equity=+0.05      also .fx_haircut, .rule, .limit
     agreement:IM1.schedule=eu-im
     agreement:IM1.cash_return:EUR=+5
     house.limit:one issuer=-10%
@@ -268,15 +273,10 @@ def what_if(
 as a schedule has it. A call, holding, facility or currency may be * for every one. Quote words with blanks.
     """
     with _exit_codes():
-        from collateral_opt.io.comparison import comparison_lines
         from collateral_opt.io.write_comparisons import check_comparison_target, write_comparisons
         from collateral_opt.scenarios.what_if import compared
-        from collateral_opt.scenarios.words import read_file, read_words
 
-        asked = [read_words(set_)] if set_ else []
-        asked += read_file(changes) if changes is not None else []
-        if not asked:
-            raise UsageError("nothing is changed. Write --set call:C1.amount=+20%, or --changes FILE.")
+        asked = _what_ifs(set_, changes)
         if workbook and out is None:
             raise UsageError("--workbook has no folder to go to. Add --out DIR.")
         if out is not None:
@@ -284,18 +284,13 @@ as a schedule has it. A call, holding, facility or currency may be * for every o
         stop = threading.Event()
 
         def run(progress: Progress) -> list[Comparison]:
-            loaded = _ready(book, quiet)
-            return compared(loaded, asked, stop=stop, progress=progress)
+            loaded = _within(_ready(book, quiet), time_limit)
+            return compared(loaded, asked, solver=solver, stop=stop, progress=progress)
 
         found = wait_for(run, quiet=quiet, stop=stop)
         written = write_comparisons(found, out, force=force, workbook=workbook) if out is not None else []
         if not quiet:
-            for one in found:
-                head, *rest = map(printable, comparison_lines(one))
-                say("\n".join([bold(head), *rest, ""]))
-                new = [finding for finding in one.after.book.findings if finding not in one.before.book.findings]
-                if new:
-                    say(f"with {printable(one.name)}: {findings_text(new)}\n", error=True)
+            _tell_comparisons(found)
             if written:
                 say(f"written to {printable(out)}: {len(written):,} files, see {written[0].name}")
         raise typer.Exit(SHORT if any("short" in one.status for one in found) else COVERED)
@@ -452,6 +447,42 @@ def _all_findings(book: Book) -> tuple[Finding, ...]:
     from collateral_opt.network.facts import gather
 
     return (*book.findings, *findings(whole, Problem(gather(whole))))
+
+
+def _within(book: Book, time_limit: float | None) -> Book:
+    """The book, to be answered in so many seconds."""
+    return book if time_limit is None else book.replace(settings={"time_limit_s": time_limit})
+
+
+def _log_rounds() -> None:
+    """Say a line for each round of solving."""
+    import logging
+
+    logging.basicConfig(stream=sys.stderr, format="%(message)s")
+    logging.getLogger("collateral_opt").setLevel(logging.INFO)
+
+
+def _what_ifs(words: list[str] | None, changes: Path | None) -> list[WhatIf]:
+    """The what-ifs of the command line, and those of the file."""
+    from collateral_opt.scenarios.words import read_file, read_words
+
+    asked = [read_words(words)] if words else []
+    asked += read_file(changes) if changes is not None else []
+    if not asked:
+        raise UsageError("nothing is changed. Write --set call:C1.amount=+20%, or --changes FILE.")
+    return asked
+
+
+def _tell_comparisons(found: Iterable[Comparison]) -> None:
+    """What comes of each, and what is odd about its book that was not before."""
+    from collateral_opt.io.comparison import comparison_lines
+
+    for one in found:
+        head, *rest = map(printable, comparison_lines(one))
+        say("\n".join([bold(head), *rest, ""]))
+        new = [finding for finding in one.after.book.findings if finding not in one.before.book.findings]
+        if new:
+            say(f"with {printable(one.name)}: {findings_text(new)}\n", error=True)
 
 
 def _explained(result: Result, progress: Progress) -> Explanation | None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from collateral_opt.result.comparison import Comparison, CostDifference, LimitDifference, Moved
+from collateral_opt.result.comparison import Altered, Comparison, CostDifference, LimitDifference, Moved, Stated
 
 _MOST = 5
+_MOST_TEXTS = 3
+_PLURALS = {"facility": "facilities", "currency": "currencies"}
 
 
 def comparison_lines(comparison: Comparison) -> list[str]:
@@ -15,7 +17,13 @@ def comparison_lines(comparison: Comparison) -> list[str]:
     c, currency = comparison, comparison.base_currency
     least = " to ".join(signed(x) for x in c.least_cost)
     out = [f"{c.name}: {c.status[0]} before, {c.status[1]} after"]
-    out += [f"  change     {word}" for word in c.changes]
+    stopped = [when for when, result in (("before", c.before), ("after", c.after)) if result.summary["stopped"]]
+    if stopped:
+        out.append(f"  stopped    {' and '.join(stopped)}, with the best answer so far")
+    for word, lines in told_changes(c):
+        out.append(f"  change     {word}")
+        for line in _first(lines, out, "alterations.csv"):
+            out.append(f"             {line}")
     out.append(f"  cost       {_step(c.cost)} {currency}; of the least cost {least}")
     out.append(f"  short      {_step(c.shortfall)} {currency}")
     if c.reserve_shortfall.before or c.reserve_shortfall.after:
@@ -49,6 +57,42 @@ def comparison_lines(comparison: Comparison) -> list[str]:
             said = "; ".join(f"{payer(one)} {signed(one.cost.by)}" for one in largest[:_MOST])
             out.append(f"  by {by:<10}{said}{more}")
     return out
+
+
+def told_changes(comparison: Comparison) -> list[tuple[str, list[str]]]:
+    """The word of each change, with a line for each kind of figure that it moved in the book."""
+    altered = comparison.altered
+    return [
+        (word, [alteration_text(one) for one in altered if one.number == number])
+        for number, word in enumerate(comparison.changes, 1)
+    ]
+
+
+def alteration_text(one: Altered) -> str:
+    """What a change did to figures of one kind: `amount of call MC7: 1,000,000 -> 1,200,000 USD`."""
+    whose = f"{one.count:,} {_PLURALS.get(one.thing, f'{one.thing}s')}" if one.name is None else _called(one)
+    if one.places:
+        whose += f" in {one.places[0] if len(one.places) == 1 else f'{len(one.places):,} schedules'}"
+    unit = f" {one.unit}" if one.unit is not None else ""
+    if one.difference != "changed":
+        figure = _stated(one.now if one.difference == "added" else one.was)
+        return f"{whose} {one.difference}" + (f": {one.field} {figure}{unit}" if figure else "")
+    return f"{one.field} of {whose}: {_stated(one.was) or 'none'} -> {_stated(one.now) or 'none'}{unit}"
+
+
+def _called(one: Altered) -> str:
+    """A thing and its name, which may begin with what it is (`rule 3 'corporates'`)."""
+    name = one.name or ""
+    return name if name.startswith(f"{one.thing} ") else f"{one.thing} {name}"
+
+
+def _stated(figures: Sequence[Stated]) -> str:
+    """`0.02 to 0.08`, or the texts."""
+    numbers = [f"{figure + 0.0:,.12g}" for figure in figures if not isinstance(figure, str)]
+    texts = [figure for figure in figures if isinstance(figure, str)]
+    if len(texts) > _MOST_TEXTS:
+        texts = [f"{len(texts):,} different ones"]
+    return ", ".join([*([" to ".join(numbers)] if numbers else []), *texts])
 
 
 def _first(differences: Sequence[Any], out: list[str], table: str) -> Iterator[Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from collateral_opt.io.comparison import payer, signed
+from collateral_opt.io.comparison import payer, signed, told_changes
 from collateral_opt.io.page import COLOURS, Figure, axis, beginning, figure, labels, numbers, rendered
 from collateral_opt.io.report_tables import Cell, Group, Table, money
 from collateral_opt.result.comparison import BREAKDOWNS, Comparison, CostDifference, Moved
@@ -47,6 +47,7 @@ def comparison_html(comparison: Comparison) -> str:
         columns=_LINES,
         total="cost_by",
         comparison=c,
+        changes=told_changes(c),
         summary=c.after.summary,
         cards=_cards(c),
         tables=_tables(c),

@@ -55,7 +55,10 @@ def write_comparison_workbook(comparison: Comparison, path: Path) -> None:
     """The workbook of a what-if: its changes and figures, who pays, and whatever differs; raises as above."""
     changes = pd.DataFrame({"change": list(comparison.changes)}, dtype=object)
     tables = comparison.tables()
-    order = ("figures", "costs", "calls", "agreements", "reserves", "lines", "movements", "limits", "facilities")
+    order = (
+        *("alterations", "figures", "costs", "calls", "agreements", "reserves", "lines", "movements", "limits"),
+        "facilities",
+    )
     _write({"changes": changes} | {name: tables[name] for name in order}, path, str(comparison.after.summary["as_of"]))
 
 

@@ -107,9 +107,12 @@ def folder_names(names: Iterable[str]) -> list[str]:
 
 
 def _told(comparison: Comparison) -> dict[str, Any]:
-    """A comparison without its lines, which have a table."""
+    """A comparison without its lines and single alterations, which have a table."""
     c = comparison
-    records = {name: [asdict(one) for one in getattr(c, name)] for name in RECORDS if name != "lines"}
+    records = {
+        name: [asdict(one) for one in getattr(c, name)] for name in RECORDS if name not in ("alterations", "lines")
+    }
+    records["altered"] = [asdict(one) for one in c.altered]
     figures = {name: {**asdict(moved), "by": moved.by} for name, moved in c.figures().items()}
     status = {"before": c.status[0], "after": c.status[1]}
     least = {"from": c.least_cost[0], "to": c.least_cost[1]}

@@ -64,9 +64,10 @@ def _rooms(network: Network) -> Iterator[tuple[LimitBlock, Ints]]:
     kind = network.uses.kind
     for block in network.limits:
         if block.cap.of == "requirement":
-            # What an agreement requires as a whole is either a figure of its own, or follows its calls.
+            # What an agreement requires as a whole follows its calls, or is a figure of its own: what it requires
+            # beside a call stays, so that figure grows with each of them.
             rest = kind[block.governed] == Kind.AGREEMENT
-            growing = block.governed[~rest if block.follows_calls else rest]
+            growing = block.governed[~rest] if block.follows_calls else block.governed
             if len(growing):
                 yield block, growing
 

@@ -1,6 +1,7 @@
 """Two results of one desk beside each other: what it costs more, who pays, which lines, limits and facilities move.
 
-Amounts are in base currency, as the results' tables state them (to the cent); quantities in units.
+Amounts are in base currency, as the results' tables state them (to the cent); quantities in units. What was done to the
+book between them stands beside that, in the book's own figures.
 """
 
 from __future__ import annotations
@@ -23,6 +24,85 @@ BREAKDOWNS = ("agreement", "counterparty", "owner")
 
 
 Difference = Literal["added", "removed", "changed"]
+
+
+Stated = float | str
+"""A figure of a book, or text where a cell holds text (a time, a rating, the name of a schedule)."""
+
+
+@dataclass(frozen=True)
+class Alteration:
+    """What a change did to one figure of the book.
+
+    ``number`` and ``change``: which of the changes it was (from 1), and its word. ``thing`` and ``name`` say whose
+    figure it is (`call`, `holding`, `rule`, ...), ``place`` the schedule in which a rule or limit stands, ``field``
+    which one. Where the thing itself came or went, ``was`` or ``now`` is None, and ``field`` may be empty.
+    ``unit``: a currency, `bp` or `units`; None for shares and prices, in the book's own terms.
+    """
+
+    number: int
+    change: str
+    difference: Difference
+    thing: str
+    name: str
+    place: str | None
+    field: str
+    was: Stated | None
+    now: Stated | None
+    unit: str | None
+
+
+@dataclass(frozen=True)
+class Altered:
+    """The alterations of one kind that a change made, together.
+
+    ``name`` is None where there are several. ``was`` and ``now``: the least and the most figure (one if they are the
+    same), or every text; empty where none stood or stands. ``unit`` is None where there are several.
+    """
+
+    number: int
+    change: str
+    difference: Difference
+    thing: str
+    field: str
+    count: int
+    name: str | None
+    places: tuple[str, ...]
+    was: tuple[Stated, ...]
+    now: tuple[Stated, ...]
+    unit: str | None
+
+
+def summed_up(alterations: Iterable[Alteration]) -> tuple[Altered, ...]:
+    """A record for each kind of figure that each change moved, in the order in which the first of them was."""
+    kinds: dict[tuple[int, str, str, str], list[Alteration]] = {}
+    for one in alterations:
+        kinds.setdefault((one.number, one.difference, one.thing, one.field), []).append(one)
+    return tuple(map(_together, kinds.values()))
+
+
+def _together(ones: Sequence[Alteration]) -> Altered:
+    first, units = ones[0], {one.unit for one in ones}
+    return Altered(
+        number=first.number,
+        change=first.change,
+        difference=first.difference,
+        thing=first.thing,
+        field=first.field,
+        count=len(ones),
+        name=first.name if len(ones) == 1 else None,
+        places=tuple(sorted({one.place for one in ones if one.place is not None})),
+        was=_range(one.was for one in ones),
+        now=_range(one.now for one in ones),
+        unit=first.unit if len(units) == 1 else None,
+    )
+
+
+def _range(figures: Iterable[Stated | None]) -> tuple[Stated, ...]:
+    there = {figure for figure in figures if figure is not None}
+    numbers = sorted(figure for figure in there if not isinstance(figure, str))
+    ends = dict.fromkeys((numbers[0], numbers[-1])) if numbers else ()
+    return (*ends, *sorted(figure for figure in there if isinstance(figure, str)))
 
 
 @dataclass(frozen=True)
@@ -141,7 +221,7 @@ class CostDifference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What ``changes`` (their words) made of a result.
+    """What ``changes`` (their words) made of a result; ``alterations`` are the figures of the book that they moved.
 
     ``least_cost``: between which two figures the change of the *least* cost surely lies, whatever the lots (where
     the shortfalls are the least as well). ``movements``, ``facilities`` and ``costs`` hold all that
@@ -167,6 +247,12 @@ class Comparison:
     costs: tuple[CostDifference, ...]
     before: Result = field(repr=False, compare=False)
     after: Result = field(repr=False, compare=False)
+    alterations: tuple[Alteration, ...] = ()
+
+    @property
+    def altered(self) -> tuple[Altered, ...]:
+        """What the changes did to the book, summed up by change and kind of figure."""
+        return summed_up(self.alterations)
 
     @property
     def newly_binding(self) -> tuple[LimitDifference, ...]:
@@ -193,15 +279,25 @@ class Comparison:
 
 
 RECORDS: Mapping[str, type] = {
-    "calls": CallDifference, "agreements": RequirementDifference, "reserves": RequirementDifference,
-    "lines": LineDifference, "movements": Movement, "limits": LimitDifference,
+    "alterations": Alteration, "calls": CallDifference, "agreements": RequirementDifference,
+    "reserves": RequirementDifference, "lines": LineDifference, "movements": Movement, "limits": LimitDifference,
     "facilities": FacilityDifference, "costs": CostDifference,
 }  # fmt: skip
 """The tables of a comparison beside ``figures``, and what a row of each is."""
 
 
-def compare(before: Result, after: Result, *, name: str = "", changes: Sequence[str] = ()) -> Comparison:
-    """Two results of the same desk beside each other; ``changes`` are the words that tell what was done between."""
+def compare(
+    before: Result,
+    after: Result,
+    *,
+    name: str = "",
+    changes: Sequence[str] = (),
+    alterations: Sequence[Alteration] = (),
+) -> Comparison:
+    """Two results of the same desk beside each other.
+
+    ``changes`` are the words that tell what was done between, ``alterations`` the figures of the book that this moved.
+    """
     b, a = before.summary, after.summary
     return Comparison(
         name=name,
@@ -223,6 +319,7 @@ def compare(before: Result, after: Result, *, name: str = "", changes: Sequence[
         costs=tuple(_costs(before, after)),
         before=before,
         after=after,
+        alterations=tuple(alterations),
     )
 
 

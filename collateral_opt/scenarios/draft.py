@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from collateral_opt.book.tables import MOST, ROW_MODELS, hint, normalise
 from collateral_opt.errors import UsageError
 from collateral_opt.network.exact import exact
 from collateral_opt.network.network import Bools, Ints
+from collateral_opt.result.comparison import Alteration, Difference, Stated
 from collateral_opt.scenarios.figure import ALL, Figure, Which
 from eligibility_rules import Context, Rule, Schedule, ScheduleError, match
 from eligibility_rules.vocabulary import ColumnIn, Criterion, leaves
@@ -27,6 +28,18 @@ KEYS: Mapping[str, tuple[str, str]] = {
     "fx": ("currency", "currency"), "cash_returns": ("cash return at", "agreement_id"),
 }  # fmt: skip
 """What a row of a table is called, and the column that names it."""
+_NAMED: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    **{table: (thing, (column,)) for table, (thing, column) in KEYS.items()},
+    "cash_returns": ("cash return", ("agreement_id", "currency")),
+    "posted": ("posted position", ("agreement_id", "asset_id", "holding_id")),
+    "received": ("received position", ("received_id",)),
+    "costs": ("pair's cost", ("holding_id", "asset_id", "agreement_id", "facility_id")),
+    "pins": ("pin", ("call_id", "holding_id", "facility_id")),
+    "instructions": ("instruction", ("call_id", "holding_id", "facility_id")),
+}  # fmt: skip
+"""What a row is called where it is told what was done to it, and all columns that tell it from others."""
+_TOLD_BY = {"calls": "amount", "facilities": "capacity", "cash_returns": "bps", "posted": "quantity"}
+"""The figure that is told of a row that comes or goes."""
 CLASSES = ("asset_type", "issuer_type", "security_type", "sector", "hqla_level")
 """The columns whose values are class words."""
 EVERY = "*"
@@ -35,8 +48,9 @@ EVERY = "*"
 class Draft:
     """The parts of ``book`` as the changes so far have left them; ``wrong`` collects what does not fit, word by word.
 
-    ``touched``: the (table, column) of every figure that was set, (table, "") where rows came or went; schedules and
-    house limits are tables here. ``at``: the change that is being made, to be named in what is wrong.
+    ``alterations``: every figure that moved, change by change. ``touched``: the (table, column) of every figure that
+    was set, (table, "") where rows came or went; schedules and house limits are tables here. ``at`` and ``number``:
+    the change that is being made, which names what is wrong.
     """
 
     def __init__(self, book: Book) -> None:
@@ -45,9 +59,14 @@ class Draft:
         self.house_limits: tuple[HouseLimit, ...] = book.house_limits
         self.wrong: list[str] = []
         self.touched: set[tuple[str, str]] = set()
-        self.at = ""
+        self.alterations: list[Alteration] = []
+        self.at, self.number = "", 0
         self._frames: dict[str, pd.DataFrame] = {}
         self._due_dates: dict[str, date] = {}
+
+    def begin(self, change: str) -> None:
+        """What follows is done by this change."""
+        self.at, self.number = change, self.number + 1
 
     def say(self, text: str) -> None:
         """Something that is wrong with the change being made: cause and remedy."""
@@ -142,6 +161,12 @@ class Draft:
         """``values`` (one, or one a row) at these rows."""
         if not len(rows):
             return
+        was = self.table(table)[column].iloc[rows]
+        self._set(table, column, rows, values)
+        now = self.table(table).iloc[rows]
+        self._note_cells(table, column, now, self._stated(was), self._stated(now[column]))
+
+    def _set(self, table: str, column: str, rows: Ints, values: object) -> None:
         cells = self.table(table)[column].copy()
         cells.iloc[rows] = values
         self._frames[table] = self.table(table).assign(**{column: cells})
@@ -170,6 +195,7 @@ class Draft:
     def keep(self, table: str, rows: Bools) -> None:
         """Only these rows."""
         if not rows.all():
+            self._note_rows(table, self.table(table)[~rows], "removed")
             self._frames[table] = self.table(table)[rows].reset_index(drop=True)
             self.touched.add((table, ""))
 
@@ -190,6 +216,7 @@ class Draft:
         if not errors:
             self._frames[table] = pd.concat([self.table(table), read.frame], ignore_index=True)
             self.touched.add((table, ""))
+            self._note_rows(table, read.frame, "added")
 
     def due(self, call: str, at: datetime | None, day: date | None) -> None:
         """A call is due ``at``; ``day`` is that time's date where the call is due."""
@@ -206,6 +233,74 @@ class Draft:
     def due_day(self, call: str, old: date | None) -> date | None:
         """The date a call is due on as the changes so far have left it."""
         return self._due_dates.get(call, old)
+
+    # -------------------- telling what was done
+
+    def note(
+        self,
+        thing: str,
+        name: str,
+        field: str,
+        was: Stated | None,
+        now: Stated | None,
+        *,
+        place: str | None = None,
+        unit: str | None = None,
+        difference: Difference = "changed",
+    ) -> None:
+        """A figure that the change being made moved; not where it is what it was."""
+        if was != now or difference != "changed":
+            told = Alteration(self.number, self.at, difference, thing, name, place, field, was, now, unit)
+            self.alterations.append(told)
+
+    def _note_rows(self, table: str, rows: pd.DataFrame, difference: Literal["added", "removed"]) -> None:
+        """Rows that came or went, each with the figure that matters most of it."""
+        column = _TOLD_BY.get(table, "")
+        none: list[Stated | None] = [None] * len(rows)
+        cells = self._stated(rows[column]) if column else none
+        was, now = (none, cells) if difference == "added" else (cells, none)
+        self._note_cells(table, column, rows, was, now, difference)
+
+    def _note_cells(
+        self,
+        table: str,
+        column: str,
+        rows: pd.DataFrame,
+        was: Sequence[Stated | None],
+        now: Sequence[Stated | None],
+        difference: Difference = "changed",
+    ) -> None:
+        thing, keys = _NAMED[table]
+        names = [
+            " ".join(key for key in row if isinstance(key, str)) for row in zip(*(rows[k] for k in keys), strict=True)
+        ]
+        for name, old, new, unit in zip(names, was, now, self._units(column, rows), strict=True):
+            self.note(thing, name, column, old, new, unit=unit, difference=difference)
+
+    def _stated(self, cells: pd.Series[Any]) -> list[Stated | None]:
+        """Cells as they are told: numbers and text as they are, times as at the desk."""
+        here = self.settings.as_of.tzinfo
+
+        def stated(cell: Any) -> Stated | None:
+            if pd.isna(cell):
+                return None
+            if isinstance(cell, datetime):
+                return cell.astimezone(here).isoformat()
+            return str(cell).lower() if isinstance(cell, bool | np.bool_) else cell
+
+        return [stated(cell) for cell in cells.tolist()]
+
+    def _units(self, column: str, rows: pd.DataFrame) -> list[str | None]:
+        """The unit of a column's figures, row by row."""
+        if column == "amount":
+            return [str(currency) for currency in rows["currency"]]
+        if column == "capacity":
+            assets = self.table("assets")
+            currency = dict(zip(assets["asset_id"], assets["currency"], strict=True))
+            return [currency.get(asset) for asset in rows["gives"]]
+        base = self.settings.base_currency
+        unit = {"rate": base, "quantity": "units"}.get(column, "bp" if column.endswith("bps") else None)
+        return [unit] * len(rows)
 
     # -------------------- schedules
 
@@ -240,7 +335,8 @@ class Draft:
         self.schedule(own, self.schedules[name].model_copy(update={"name": own}))
         for table, frame in (("agreements", agreements), ("calls", calls)):
             mine = (frame["agreement_id"] == agreement) & (frame["schedule"] == name)
-            self.put(table, "schedule", np.flatnonzero(mine.to_numpy()), own)
+            # The copy says the same: what moves is told where it moves.
+            self._set(table, "schedule", np.flatnonzero(mine.to_numpy()), own)
         return own
 
     # -------------------- the end

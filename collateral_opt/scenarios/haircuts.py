@@ -22,9 +22,15 @@ from eligibility_rules import Context, Facts, Rule, Schedule, ScheduleError
 from eligibility_rules.criteria import FALSE, TRUE, Evaluation
 from eligibility_rules.matching import check_columns, listed_rows
 from eligibility_rules.scalars import decimal_text
-from eligibility_rules.vocabulary import VALUATIONS, AllOf, ColumnIn, Criterion, Listed, Not, place_of
+from eligibility_rules.vocabulary import VALUATIONS, AllOf, ColumnIn, Criterion, FxHaircut, Listed, Not, place_of
 
 Say = Callable[[str], None]
+Note = Callable[[str, str, Fraction, Fraction], None]
+"""Told of a `rule` or a `line`, its name, and its haircut before and after."""
+
+
+def _nobody(thing: str, name: str, old: Fraction, new: Fraction) -> None:
+    """Nobody wants to know."""
 
 
 def moved(
@@ -36,6 +42,7 @@ def moved(
     inside: Bools,
     context: Context,
     rule: str | None = None,
+    note: Note = _nobody,
 ) -> Schedule:
     """``schedule`` with the haircuts of its rules (those labelled ``rule``), or of its list, moved.
 
@@ -46,24 +53,25 @@ def moved(
         assets: the book's.
         inside: bool[assets], for which the haircuts move.
         context: the desk's, for calls of any margin type.
+        note: told of every haircut that moves for an asset inside.
     """
     if schedule.listing:
-        return _moved_list(schedule, figure, say, assets, inside)
-    only = _only(assets, inside)
-    takes: list[bool] | None = None
+        return _moved_list(schedule, figure, say, assets, inside, note)
+    only, takes = _only(assets, inside), _may_take(schedule, assets, inside, context)
     rules: list[Rule] = []
     for place, one in enumerate(schedule.rules):
         if one.exclude or (rule is not None and one.label != rule):
             rules.append(one)
             continue
-        new = _moved_by(figure, 1 - one.factor)
+        old, name = 1 - one.factor, place_of("rule", place + 1, one.label)
+        new = _moved_by(figure, old)
         beside = one.model_copy(update={"when": _and(one.when, Not(criterion=only))})
-        if new >= 1 and figure.how != "to":
-            takes = takes or _may_take(schedule, assets, inside, context)
-            if not takes[place]:
-                rules.append(beside)
-                continue
-        _check(new, f"{schedule.name}, {place_of('rule', place + 1, one.label)}", say)
+        if new >= 1 and figure.how != "to" and not takes[place]:
+            rules.append(beside)
+            continue
+        _check(new, f"{schedule.name}, {name}", say)
+        if takes[place]:
+            note("rule", name, old, new)
         at_new = {**dict.fromkeys(VALUATIONS), "haircut": new}
         if inside.all():
             rules.append(one.model_copy(update=at_new))
@@ -96,15 +104,31 @@ def _may_take(schedule: Schedule, assets: pd.DataFrame, inside: Bools, context: 
     return may
 
 
+def fx_moved(schedule: Schedule, figure: Figure, say: Say) -> Schedule:
+    """``schedule`` with its FX haircut moved; where it has none, with one for every asset in another currency.
+
+    ``say`` is told of one that would leave 0 to 1 (1 itself excluded); a move does not go below 0.
+    """
+    there = schedule.fx_haircut
+    old = there.rate if there is not None else Fraction(0)
+    new = _moved_by(figure, old)
+    if not _check(new, f"{schedule.name}, FX haircut", say):
+        return schedule
+    changed = there.model_copy(update={"rate": new}) if there is not None else FxHaircut(rate=new)
+    return schedule.model_copy(update={"fx_haircut": changed})
+
+
 def _moved_by(figure: Figure, old: Fraction) -> Fraction:
     new = figure.of(old)
     return new if figure.how == "to" else max(Fraction(0), new)
 
 
-def _check(haircut: Fraction, where: str, say: Say) -> None:
+def _check(haircut: Fraction, where: str, say: Say) -> bool:
+    """Whether it is a haircut; said where not."""
     if not 0 <= haircut < 1:
         text = decimal_text(haircut)
         say(f"{where}: the haircut would be {text}: it must be at least 0 and below 1 (2 % is 0.02).")
+    return 0 <= haircut < 1
 
 
 def _only(assets: pd.DataFrame, inside: Bools) -> Criterion:
@@ -118,7 +142,9 @@ def _and(when: Criterion | None, only: Criterion) -> Criterion:
     return only if when is None else AllOf(criteria=(when, only))
 
 
-def _moved_list(schedule: Schedule, figure: Figure, say: Say, assets: pd.DataFrame, inside: Bools) -> Schedule:
+def _moved_list(
+    schedule: Schedule, figure: Figure, say: Say, assets: pd.DataFrame, inside: Bools, note: Note
+) -> Schedule:
     """Lines that speak of assets inside alone are moved; beside one that speaks of others too, its assets inside get
     lines of their own (an ``asset_id`` beats an ISIN)."""
     spoken_by = listed_rows(schedule, Facts.of(assets))
@@ -132,6 +158,7 @@ def _moved_list(schedule: Schedule, figure: Figure, say: Say, assets: pd.DataFra
             continue
         haircut = _moved_by(figure, line.haircut)
         _check(haircut, f"{schedule.name}, line {line.line}", say)
+        note("line", f"line {line.line}", line.haircut, haircut)
         if (hit == mine).all():
             lines.append(line.model_copy(update={"haircut": haircut}))
             continue

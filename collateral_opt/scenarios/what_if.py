@@ -21,7 +21,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Annotated
 
 from pydantic import Field, SerializeAsAny
@@ -29,7 +29,7 @@ from pydantic import Field, SerializeAsAny
 from collateral_opt.book import Book
 from collateral_opt.optimiser import Answered, answered
 from collateral_opt.result import Result
-from collateral_opt.result.comparison import Comparison, compare
+from collateral_opt.result.comparison import Alteration, Comparison, compare
 from collateral_opt.scenarios.change import Change
 from collateral_opt.scenarios.draft import Draft
 from collateral_opt.scenarios.kinds import BookChange
@@ -69,6 +69,12 @@ class WhatIf(Frozen):
         """Each change in its shortest word."""
         return tuple(map(str, self.changes))
 
+    def alterations(self, book: Book) -> tuple[Alteration, ...]:
+        """Every figure of ``book`` that the changes move, in their order; raises :class:`UsageError` as a call does."""
+        draft = self._drafted(book)
+        draft.require_sound()
+        return tuple(draft.alterations)
+
     def as_change(self, book: Book) -> Change | None:
         """The same as new figures of calls, prices and holdings, for a session to answer warm.
 
@@ -90,49 +96,67 @@ class WhatIf(Frozen):
     def _drafted(self, book: Book) -> Draft:
         draft = Draft(book)
         for change in self.changes:
-            draft.at = str(change)
+            draft.begin(str(change))
             change.apply(draft)
         return draft
 
 
 def answers(
-    books: Iterable[Book], *, stop: threading.Event | None = None, progress: Progress | None = None
+    books: Iterable[Book],
+    *,
+    solver: str = "highs",
+    stop: threading.Event | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[Result]:
-    """The result of each book, in order; raises as :func:`~collateral_opt.optimiser.optimise`.
+    """The result of each book, in order; arguments and raises as :func:`~collateral_opt.optimiser.optimise`.
 
     The one place where what-ifs are answered.
     """
     first: Answered | None = None
     for book in books:
-        found = answered(book, near=first, stop=stop, progress=progress)
+        found = answered(book, solver=solver, near=first, stop=stop, progress=progress)
         first = first or found
         yield found.result
 
 
 def compared(
-    book: Book, what_ifs: Iterable[WhatIf], *, stop: threading.Event | None = None, progress: Progress | None = None
+    book: Book,
+    what_ifs: Iterable[WhatIf],
+    *,
+    solver: str = "highs",
+    stop: threading.Event | None = None,
+    progress: Progress | None = None,
 ) -> list[Comparison]:
     """What comes of each of ``what_ifs``, beside ``book`` as it stands.
 
-    All changed books are made, and so checked, before the first is solved.
+    All changed books are made, and so checked, before the first is solved. ``solver``, ``stop`` and ``progress`` are as
+    for :func:`~collateral_opt.optimiser.optimise`, and the setting ``time_limit_s`` is a limit for each answer.
 
     Raises:
         UsageError: changes do not fit the book: those of all what-ifs at once.
         BookError, SolverError, CheckFailed: as :func:`~collateral_opt.optimiser.optimise`.
     """
     asked = list(what_ifs)
-    books = changed_books(book, asked)
-    before, *after = answers([book, *books], stop=stop, progress=progress)
+    drafts = _sound_drafts(book, asked)
+    books = [what_if._made(draft) for what_if, draft in zip(asked, drafts, strict=True)]
+    before, *after = answers([book, *books], solver=solver, stop=stop, progress=progress)
     return [
-        compare(before, result, name=what_if.name, changes=what_if.words)
-        for what_if, result in zip(asked, after, strict=True)
+        compare(before, result, name=what_if.name, changes=what_if.words, alterations=draft.alterations)
+        for what_if, draft, result in zip(asked, drafts, after, strict=True)
     ]
 
 
 def changed_books(book: Book, what_ifs: Iterable[WhatIf]) -> list[Book]:
     """``book`` after each of ``what_ifs``; raises as :meth:`WhatIf.__call__`, with what is wrong in all of them."""
-    drafts = [(what_if, what_if._drafted(book)) for what_if in what_ifs]
+    asked = list(what_ifs)
+    return [what_if._made(draft) for what_if, draft in zip(asked, _sound_drafts(book, asked), strict=True)]
+
+
+def _sound_drafts(book: Book, what_ifs: Sequence[WhatIf]) -> list[Draft]:
+    """``book`` as each of ``what_ifs`` leaves it; raises with what is wrong in all of them."""
+    drafts = [what_if._drafted(book) for what_if in what_ifs]
     together = Draft(book)
-    together.wrong = [f"{what_if.name}, {text}" for what_if, draft in drafts for text in draft.wrong]
+    for what_if, draft in zip(what_ifs, drafts, strict=True):
+        together.wrong += [f"{what_if.name}, {text}" for text in draft.wrong]
     together.require_sound()
-    return [what_if._made(draft) for what_if, draft in drafts]
+    return drafts

@@ -31,14 +31,16 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "asset": ("price",),
     "holding": ("cost_bps", "quantity"),
     "facility": ("capacity", "cost_bps", "one_off_bps"),
-    "agreement": ("schedule", "cash_return", "haircut", "rule", "limit"),
-    "schedule": ("haircut", "rule", "limit"),
+    "agreement": ("schedule", "cash_return", "haircut", "fx_haircut", "rule", "limit"),
+    "schedule": ("haircut", "fx_haircut", "rule", "limit"),
 }
 """What can be set of a thing: ``THING:NAME.FIELD=VALUE``."""
 DETAILED = {"haircut": "of", "rule": "rule", "limit": "limit", "cash_return": "currency"}
 """The fields that take a detail, ``FIELD:DETAIL=VALUE``, and the key it stands for."""
 BY_CLASS = ("price", "haircut", "cost_bps", "quantity", "downgrade")
 """What can be set of a class of assets: ``FIELD:CLASS=VALUE``."""
+ALONE = ("fx_haircut",)
+"""What can be set without saying of what: ``FIELD=VALUE``."""
 _THING = re.compile(rf"^(?P<thing>{'|'.join(FIELDS)}):(?P<name>.+?)\.(?P<field>[a-z_]+)(?::(?P<detail>.+))?$", re.S)
 
 
@@ -138,10 +140,13 @@ def _form(word: str) -> object:
         return {"fx": detail, "rate": value}
     if detail and field in BY_CLASS:
         return {field: _count(value) if field == "downgrade" else value, "of": detail}
-    starts = [*(f"{one}:" for one in (*FIELDS, *BY_CLASS, "fx", "remove")), "house.limit:"]
+    if target in ALONE:
+        return {target: value}
+    starts = [*(f"{one}:" for one in (*FIELDS, *BY_CLASS, "fx", "remove")), *ALONE, "house.limit:"]
     guess = hint(f"{field}:", starts).strip() or f"A word begins with one of {', '.join(starts)}"
-    known = field in (*FIELDS, *BY_CLASS, "fx")
+    known = field in (*FIELDS, *BY_CLASS, *ALONE, "fx")
     missing = f"Write {field}:NAME.{FIELDS[field][0]}=..." if field in FIELDS else f"Write {field}:NAME=..."
+    missing = f"Write {field}=..., or schedule:NAME.{field}=..." if field in ALONE else missing
     raise _problem(f"{word!r} cannot be read", missing if known else guess)
 
 

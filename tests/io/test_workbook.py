@@ -149,6 +149,8 @@ def test_a_what_if_has_a_sheet_for_each_kind_of_difference(tmp_path: Path) -> No
     (found,) = compared(read_book(EXAMPLES / "what-if"), [words])
     write_comparison_workbook(found, tmp_path / "w.xlsx")
     told = sheets(tmp_path / "w.xlsx")
+    assert told["alterations"][1][:2] == [1, "call:MC7.amount=+10000000"]
+    assert columns(told["alterations"], "name", "was", "now") == [("MC7", 1e6, 1.1e7)]
     assert {"changes", "figures", "costs", "calls", "lines", "movements"} <= set(told)
     assert told["changes"] == [["change"], ["call:MC7.amount=+10000000"]]
     (cost,) = [row for row in told["figures"] if row[0] == "cost"]

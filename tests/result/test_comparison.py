@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -237,6 +238,7 @@ def test_tables_have_a_row_for_each_record_and_a_column_for_each_side(book: Book
     tables = after(book, before, "call:C.amount=1800000").tables()
     assert list(tables) == [
         "figures",
+        "alterations",
         "calls",
         "agreements",
         "reserves",
@@ -273,6 +275,19 @@ def test_the_text_says_what_differs(book: Book, before: Result) -> None:
         assert said in text
 
 
+def test_the_text_says_what_the_changes_did_and_what_was_stopped(book: Book) -> None:
+    words = read_words(["price:all=-5%", *(f"cost_bps:{{asset_id: {x}}}=+1" for x in "AB")], "n")
+    (found,) = compared(book, [words])
+    assert comparison_lines(found)[1:7] == [
+        "  change     price:all=-5%", "             price of 2 assets: 1 -> 0.95",
+        "  change     cost_bps:{asset_id: A}=+1", "             cost_bps of holding HA: 10 -> 11 bp",
+        "  change     cost_bps:{asset_id: B}=+1", "             cost_bps of holding HB: 20 -> 21 bp",
+    ]  # fmt: skip
+    early = replace(found.after, summary={**found.after.summary, "stopped": True})
+    text = comparison_lines(replace(found, after=early))
+    assert text[1] == "  stopped    after, with the best answer so far"
+
+
 def files(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
@@ -282,7 +297,7 @@ def test_the_folder_holds_both_results_and_each_comparison(book: Book, tmp_path:
     written = write_comparisons(found, tmp_path / "out")
     there = files(tmp_path / "out")
     assert {p.relative_to(tmp_path / "out").as_posix() for p in written} == set(there)
-    tables = ("figures", "calls", "lines", "movements", "limits", "facilities", "costs")
+    tables = ("figures", "alterations", "calls", "lines", "movements", "limits", "facilities", "costs")
     assert {f"{folder}/{name}.csv" for folder in ("more-please", "less") for name in tables} <= set(there)
     assert {"before/allocation.csv", "less/after/summary.json", "comparison.json"} <= set(there)
     assert there["more-please/lines.csv"].decode().splitlines()[1] == (
@@ -294,6 +309,14 @@ def test_the_folder_holds_both_results_and_each_comparison(book: Book, tmp_path:
     assert [one["folder"] for one in told["what_ifs"]] == ["more-please", "less"]
     assert told["what_ifs"][0]["cost"] == {"before": 1400.0, "after": 1800.0, "by": 400.0}
     assert told["what_ifs"][0]["changes"] == ["call:C.amount=+20%"]
+    assert there["more-please/alterations.csv"].decode().splitlines() == [
+        "number,change,difference,thing,name,place,field,was,now,unit",
+        "1,call:C.amount=+20%,changed,call,C,,amount,1000000,1200000,USD",
+    ]
+    assert told["what_ifs"][1]["altered"] == [{
+        "number": 1, "change": "remove:call=C", "difference": "removed", "thing": "call", "field": "amount", "count": 1,
+        "name": "C", "places": [], "was": [1e6], "now": [], "unit": "USD",
+    }]  # fmt: skip
     again = write_comparisons(compared(book, [read_words(["call:C.amount=+20%"], "more, please")]), tmp_path / "again")
     same = files(tmp_path / "again")
     assert len(again) == len(same)

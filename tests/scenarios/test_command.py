@@ -8,11 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from collateral_opt import Book, Comparison
 from collateral_opt.cli import app
+from collateral_opt.scenarios.what_if import compared
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "what-if"
 
@@ -28,7 +31,11 @@ def test_words_of_the_command_line_are_one_what_if(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     first, *rest = done.stdout.splitlines()
     assert first == "what if: optimal before, optimal after"
-    assert rest[:2] == ["  change     call:MC7.amount=+20%", "  change     fx:EUR=-10%"]
+    # from the book's tables: 1,000,000 and a fifth, 1.20 less a tenth
+    assert rest[:4] == [
+        "  change     call:MC7.amount=+20%", "             amount of call MC7: 1,000,000 -> 1,200,000 USD",
+        "  change     fx:EUR=-10%", "             rate of currency EUR: 1.2 -> 1.08 USD",
+    ]  # fmt: skip
     assert (tmp_path / "out" / "what-if" / "lines.csv").is_file()
 
 
@@ -82,6 +89,25 @@ def test_several_findings_stand_on_lines_of_their_own(tmp_path: Path) -> None:
         "  what if, call:MC9.amount=5: call 'MC9' is not in the book. Correct the identifier, or leave it out.",
         "  what if, call:MC8.amount=-500000: amount of call 'MC8' would be 0: it must be above 0, and 1e+16 at most.",
     ]
+
+
+def test_solver_and_time_limit_mean_what_they_mean_for_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[float | None] = []
+
+    def noted(book: Book, what_ifs: Any, **how: Any) -> list[Comparison]:
+        limits.append(book.settings.time_limit_s)
+        return compared(book, what_ifs, **how)
+
+    monkeypatch.setattr("collateral_opt.scenarios.what_if.compared", noted)
+    words = ("--set", "call:MC7.amount=+20%", "--solver", "pulp:PULP_CBC_CMD", "--time-limit", "30")
+    done = run(EXAMPLE, *words, "--out", tmp_path / "out")
+    assert done.returncode == 0 and limits == [30.0], done.stderr
+    for folder in ("before", "what-if/after"):
+        summary = json.loads((tmp_path / "out" / folder / "summary.json").read_text(encoding="utf-8"))
+        assert summary["solver"].startswith("pulp:PULP_CBC_CMD")
+    assert "stopped" not in done.stdout
+    for wrong in (("--solver", "nobody"), ("--time-limit", "0")):
+        assert run(EXAMPLE, "--set", "fx:EUR=1.1", *wrong).returncode == 2
 
 
 def test_a_folder_that_may_not_be_written_is_refused_before_any_work(tmp_path: Path) -> None:

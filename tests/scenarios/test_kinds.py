@@ -11,8 +11,11 @@ import pytest
 from collateral_opt import Book, Session, WhatIf, optimise, read_book, read_words
 from collateral_opt.errors import BookError, UsageError
 from collateral_opt.scenarios.kinds import CallMoved, Downgraded, HaircutMoved, PriceMoved
+from collateral_opt.scenarios.what_if import compared
 from collateral_opt.scenarios.words import read_change
 from tests.book.small import Desk
+from tests.desks import asset
+from tests.desks import desk as desk_of_rows
 from tests.scenarios.differences import differences
 
 ROOT = Path(__file__).parents[2]
@@ -90,6 +93,8 @@ MOVES = [
     # nobody else trades under us-im, VM1's schedule is the repo's too
     ("agreement:IM1.haircut=+0.01", {"schedule us-im"}),
     ("agreement:VM1.haircut=+0.01", {"schedule eu-im (VM1)", "agreements VM1 schedule: eu-im -> eu-im (VM1)"}),
+    ("schedule:us-im.fx_haircut=0.08", {"schedule us-im"}),
+    ("agreement:VM1.fx_haircut=0.1", {"schedule eu-im (VM1)", "agreements VM1 schedule: eu-im -> eu-im (VM1)"}),
     ("schedule:us-im.limit:one issuer=0.2", {"schedule us-im"}),
     ("house.limit:one issuer=-90%", {"house limits"}),
     ("remove:call=MC8", {"calls -MC8"}),
@@ -178,6 +183,52 @@ def test_a_limit_moves_by_its_cap_and_only_where_it_is_named(book: Book) -> None
     assert house[0].caps[0].amount == 5_000_001  # type: ignore[union-attr]
 
 
+def test_fx_haircuts_move_in_every_schedule_that_has_one_and_in_their_rate_alone() -> None:
+    book = read_book(ROOT / "examples" / "desk")
+    after = read_words(["fx_haircut=+0.02"])(book)
+    rates = {}
+    for name, was in book.schedules.items():
+        now = after.schedules[name]
+        if was.fx_haircut is None or now.fx_haircut is None:
+            assert now == was
+            continue
+        assert now.model_copy(update={"fx_haircut": was.fx_haircut}) == was
+        assert now.fx_haircut.model_copy(update={"rate": was.fx_haircut.rate}) == was.fx_haircut
+        rates[name] = now.fx_haircut.rate
+    # 8 % twice and 6 %, as their files say
+    assert rates == {"us-im": Fraction(1, 10), "eu-im": Fraction(1, 10), "g7-sovereigns": Fraction(8, 100)}
+    # a move stops at 0
+    lower = read_words(["schedule:g7-sovereigns.fx_haircut=-0.5"])(book).schedules["g7-sovereigns"].fx_haircut
+    assert lower is not None and lower.rate == 0
+    with pytest.raises(UsageError, match=r"ccp-treasuries: a list has no FX haircut\. Move its haircuts\."):
+        read_words(["schedule:ccp-treasuries.fx_haircut=0.1"])(book)
+
+
+@pytest.mark.parametrize(
+    ("word", "factor"),
+    [
+        # a bond in euros at 2 %, called in dollars: 1 - 0.02 - 0.08, and two points less; without, 0.98 - 0.05
+        ("fx_haircut=+0.02", Fraction(88, 100)),
+        ("schedule:s.fx_haircut=-50%", Fraction(94, 100)),
+        ("agreement:A.fx_haircut=0", Fraction(98, 100)),
+    ],
+)
+def test_what_an_fx_haircut_costs(word: str, factor: Fraction) -> None:
+    schedule = {"rules": [{"label": "all", "haircut": 0.02}], "fx_haircut": {"rate": 0.08}}
+    book = desk_of_rows(
+        assets=[asset("B", currency="EUR")],
+        holdings=[{"holding_id": "H", "asset_id": "B", "quantity": 5e6, "cost_bps": 36.0}],
+        agreements=[{"agreement_id": "A", "counterparty": "Bank", "schedule": "s", "base_currency": "USD"}],
+        calls=[{"call_id": "C", "agreement_id": "A", "amount": 900_000.0, "currency": "USD"}],
+        fx=[{"currency": "EUR", "rate": 1.0}],
+        schedules={"s": schedule},
+    )
+    (found,) = compared(book, [read_words([word])])
+    # 36 bp a year on 900,000 / 0.9 = 1,000,000 for 360 days of 360; a bond is 1.00
+    assert found.cost.before == 3600.0
+    assert found.cost.after == pytest.approx(float(900_000 / factor) * 36e-4, abs=36e-4)
+
+
 def test_an_agreement_whose_schedule_is_shared_gets_a_copy_once(book: Book) -> None:
     words = ["agreement:VM1.haircut:sovereign=+0.01", "agreement:VM1.rule:cash=+0.02"]
     after = read_words(words)(book)
@@ -252,6 +303,11 @@ WRONG = [
     ("downgrade:cash=1", "has a rating (asset and issuer) that could be lowered"),
     ("haircut:corporate=+0.92", "us-im, rule 3 'corporates': the haircut would be 1: it must be at least 0"),
     ("schedule:us-im.rule:cash=to -0.1", "the haircut would be -0.1"),
+    ("fx_haircut=+0.02", "eu-im and us-im: there is no FX haircut that could be moved. Name a schedule"),
+    ("schedule:us-im.fx_haircut=-0.02", "us-im: there is no FX haircut that could be moved."),
+    ("schedule:us-im.fx_haircut=1", "us-im, FX haircut: the haircut would be 1: it must be at least 0 and below 1"),
+    ("schedule:us-in.fx_haircut=0.1", "schedule 'us-in' is not in the book. Did you mean us-im?"),
+    ("agreement:*.fx_haircut=0.1", "agreement '*' is not in the book. Name each by itself."),
     ("schedule:us-in.haircut=0.1", "schedule 'us-in' is not in the book. Did you mean us-im?"),
     ("schedule:us-im.rule:corporate=0.1", "no rule 'corporate' takes anything. Did you mean corporates?"),
     ("schedule:us-im.limit:issuer=0.1", "schedule 'us-im' has no limit 'issuer'. Did you mean one issuer?"),
