@@ -23,6 +23,7 @@ import hashlib
 import os
 import pickle
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -45,8 +46,8 @@ from collateral_opt.solve.seam import Limits
 
 BATCH = 100
 """Scenarios that a task has at least: fewer are not worth sending."""
-MANY = 300
-"""Scenarios up to which all are solved in this process, unless there is an executor."""
+START = 3.0
+"""Seconds until a worker can begin, besides what a session takes to get ready."""
 BASIS_POINTS = 10_000
 
 Progress = Callable[[int, int], None]
@@ -87,9 +88,11 @@ class Session:
     """
 
     def __init__(self, book: Book) -> None:
+        began = time.perf_counter()
         self._book = book
         self._places = Places(book)
         self._loaded = _Loaded.of(book)
+        self._ready_after = time.perf_counter() - began
 
     def solve(self, change: Change) -> Scenario:
         """The optimum after ``change``.
@@ -110,8 +113,8 @@ class Session:
 
         Args:
             changes: all are looked at before the first is solved.
-            executor: any; each of its workers builds a session once and keeps it. Without one, all cores work on
-                more than a few hundred changes, and this process on fewer.
+            executor: any; each of its workers builds a session once and keeps it. Without one, this process begins,
+                and all cores go on where the rest would take it longer than they take to get ready.
             progress: called with how many are done and how many there are, as batches end.
 
         Raises:
@@ -120,26 +123,25 @@ class Session:
         asked = list(changes)
         for change in asked:
             self._places.of(change)
-        size = max(BATCH, -(-len(asked) // (4 * cores())))
-        batches = [asked[first : first + size] for first in range(0, len(asked), size)]
         tell = progress if progress is not None else lambda done, total: None
         if executor is not None:
-            return self._sent(batches, executor, tell, len(asked))
-        if len(asked) <= MANY or cores() == 1:
-            return self._here(batches, tell, len(asked))
-        with ProcessPoolExecutor(min(cores(), len(batches))) as pool:
-            return self._sent(batches, pool, tell, len(asked))
-
-    def _here(self, batches: Sequence[Sequence[Change]], tell: Progress, total: int) -> list[Scenario]:
+            return self._sent(asked, executor, lambda done: tell(done, len(asked)))
         found: list[Scenario] = []
-        for batch in batches:
-            found += map(self.solve, batch)
-            tell(len(found), total)
+        began = time.perf_counter()
+        while len(found) < len(asked):
+            found += map(self.solve, asked[len(found) : len(found) + BATCH])
+            tell(len(found), len(asked))
+            rest = asked[len(found) :]
+            alone = (time.perf_counter() - began) / len(found) * len(rest)
+            if alone * (1 - 1 / cores()) > START + self._ready_after:
+                done = len(found)
+                with ProcessPoolExecutor(min(cores(), -(-len(rest) // BATCH))) as pool:
+                    found += self._sent(rest, pool, lambda more: tell(done + more, len(asked)))  # noqa: B023
         return found
 
-    def _sent(
-        self, batches: Sequence[Sequence[Change]], executor: Executor, tell: Progress, total: int
-    ) -> list[Scenario]:
+    def _sent(self, asked: Sequence[Change], executor: Executor, tell: Callable[[int], None]) -> list[Scenario]:
+        size = max(BATCH, -(-len(asked) // (4 * cores())))
+        batches = [asked[first : first + size] for first in range(0, len(asked), size)]
         book = pickle.dumps(self._book, protocol=pickle.HIGHEST_PROTOCOL)
         key = hashlib.sha256(book).hexdigest()
         futures = {executor.submit(_solve_batch, key, book, batch): at for at, batch in enumerate(batches)}
@@ -149,7 +151,7 @@ class Session:
             for future in as_completed(futures):
                 found[futures[future]] = future.result()
                 done += len(batches[futures[future]])
-                tell(done, total)
+                tell(done)
         except BaseException:
             for future in futures:
                 future.cancel()

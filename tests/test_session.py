@@ -364,7 +364,7 @@ def test_many_go_to_all_cores_by_themselves(
     generated: Book, many: tuple[list[Change], list[Scenario]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, expected = many
-    monkeypatch.setattr("collateral_opt.session.MANY", 150)
+    monkeypatch.setattr("collateral_opt.session.START", float("-inf"))
     monkeypatch.setattr("collateral_opt.session.cores", lambda: 2)
     started: list[int] = []
 

@@ -3,7 +3,8 @@
     python -m tests.benchmarks.scenarios [SIZE ...] [--books FOLDER] [--count N]
 
 Sizes are such as 500x50. A scenario moves one call, all calls, one price or all prices; the same ones at each size for
-everybody. Figures are scenarios a second of processor time in one process, the best of three passes.
+everybody. Figures are scenarios a second of processor time in one process, the best of three passes. Then many at
+once, a quarter of each kind, by the clock: in this process, and in one process for each core, whose start counts.
 """
 
 from __future__ import annotations
@@ -12,23 +13,25 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from collateral_opt import Book, Change, Session, read_book
-from collateral_opt.session import solve_afresh
+from collateral_opt.session import cores, solve_afresh
 from tests.benchmarks.books import SIZES, Size, generated
 
 PASSES = 3
+AT_ONCE = 1_000
 FEW = 3
 """Scenarios that are enough to time a slow road."""
 
 
 def moves(book: Book, count: int) -> dict[str, list[Change]]:
     """So many changes of each kind."""
-    draw = np.random.default_rng(1)
+    draw = np.random.default_rng(11)
     calls = dict(zip(book.calls["call_id"], book.calls["amount"].tolist(), strict=True))
     security = (book.assets["asset_type"] != "cash").to_numpy()
     names, figures = book.assets["asset_id"][security], book.assets["price"][security].tolist()
@@ -48,6 +51,21 @@ def moves(book: Book, count: int) -> dict[str, list[Change]]:
         "one price, by up to 30 %": [Change(prices=one(prices)) for _ in range(count)],
         "all prices, by up to 2 %": [Change(prices=every(prices, 0.02)) for _ in range(count)],
     }
+
+
+def at_once(book: Book, session: Session, count: int) -> dict[int, float]:
+    """Scenarios a second of clock time by the number of processes, ``count`` of them, a quarter of each kind."""
+    asked = [change for kind in moves(book, -(-count // 4)).values() for change in kind][:count]
+    start = time.perf_counter()
+    here = [session.solve(change) for change in asked]
+    found = {1: count / (time.perf_counter() - start)}
+    if cores() > 1:
+        start = time.perf_counter()
+        with ProcessPoolExecutor(cores()) as pool:
+            there = session.solve_many(asked, executor=pool)
+        found[cores()] = count / (time.perf_counter() - start)
+        assert there == here, "it does not matter where a scenario is solved"
+    return found
 
 
 def a_second(answer: Callable[[Change], Any], asked: Sequence[Change], passes: int = 1) -> float:
@@ -71,6 +89,9 @@ def measure(size: Size, books: Path, count: int) -> None:
     for kind, asked in kinds.items():
         warm = sum(session.solve(change).warm for change in asked)
         print(f"  {kind:26} {a_second(session.solve, asked, PASSES):9,.1f} a second ({warm} of {len(asked)} warm)")
+    if size in SIZES[:2]:
+        for processes, rate in at_once(book, session, AT_ONCE).items():
+            print(f"  {f'{AT_ONCE:,} at once, {processes} process(es)':26} {rate:9,.1f} a second by the clock")
     some = next(iter(kinds.values()))[:FEW]
     print(f"  {'afresh':26} {a_second(lambda change: solve_afresh(book, change), some):9,.1f} a second")
     if size == min(SIZES):

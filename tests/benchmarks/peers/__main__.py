@@ -1,10 +1,10 @@
 """Compares ours with its peers on generated books, and the whole command with reading and writing alone.
 
-    python -m tests.benchmarks.peers [--quick] [--out DIR]
+    python -m tests.benchmarks.peers [--quick] [--patience SECONDS] [--out DIR]
 
 Needs ``pip install -e '.[dev,bench]'``. Every run has a process and one thread of its own; the clock of a peer starts
-when the program's arrays are in memory, ours when the book is. ``DIR`` gets ``peers.csv``, ``peers.md`` and
-``growth.svg``.
+when the program's arrays are in memory, ours when the book is. Who takes longer than the patience is stopped, and the
+table says "more than". ``DIR`` gets ``peers.csv``, ``peers.md`` and ``growth.svg``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
+from math import inf
 from pathlib import Path
 from typing import TypeVar
 
@@ -45,7 +46,7 @@ def main(words: Sequence[str] | None = None) -> int:
         session = Session(
             books=(asked.books or Path(scratch) / "books").resolve(),
             scratch=Path(scratch),
-            seconds=asked.limit or (60.0 if asked.quick else 900.0),
+            patience=asked.patience or (60.0 if asked.quick else 900.0),
             memory_gb=asked.memory,
             repeats=asked.repeats or (1 if asked.quick else 3),
             tell=lambda line: print(line, file=sys.stderr, flush=True),
@@ -67,11 +68,19 @@ def _options() -> argparse.ArgumentParser:
     options.add_argument("--books", type=Path, help="folder that generated books are kept in (none: made anew)")
     options.add_argument("--sizes", type=_listed(Size.parse), help=f"such as {','.join(s.name for s in QUICK)}")
     options.add_argument("--peers", type=_listed(_peer), default=list(PEERS), help=f"of {','.join(PEERS)}")
-    options.add_argument("--limit", type=float, metavar="SECONDS", help="for each run, of wall clock (900; quick: 60)")
+    patience = "processor seconds after which a run is stopped (900; quick: 60)"
+    options.add_argument("--patience", type=_seconds, metavar="SECONDS", help=patience)
     options.add_argument("--memory", type=float, metavar="GB", default=memory, help="for each run (%(default)s)")
     options.add_argument("--repeats", type=int, help="runs of each, of which the median counts (3; quick: 1)")
     options.add_argument("--quick", action="store_true", help="two sizes, one run each")
     return options
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < inf:
+        raise ValueError(text)
+    return seconds
 
 
 def _peer(name: str) -> str:

@@ -15,7 +15,7 @@ def solve(program: Allocation) -> float:
 
     :raises RuntimeError: GLOP did not find it optimal.
     """
-    model = model_builder.Model()
+    model = model_builder.Model()  # type: ignore[no-untyped-call]
     x = [model.new_num_var(0.0, most) for most in program.most.tolist()]
     totals = [model.new_num_var(0.0, np.inf) for _ in range(program.n_totals)]
     model.minimize(_sum(x, program.cost_bps.tolist()))

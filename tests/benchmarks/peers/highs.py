@@ -39,7 +39,7 @@ def solve(program: Allocation) -> float:
     lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
     lp.a_matrix_.start_ = np.searchsorted(column[order], np.arange(n + totals + 1))
     lp.a_matrix_.index_, lp.a_matrix_.value_ = row[order], weight[order]
-    highs = highspy.Highs()
+    highs = highspy.Highs()  # type: ignore[no-untyped-call]
     highs.setOptionValue("output_flag", False)
     highs.setOptionValue("threads", 1)
     highs.passModel(lp)

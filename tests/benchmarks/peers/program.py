@@ -7,9 +7,10 @@ total       sum_{k counted by t} w_k x_k - total_t          =   0
 limit       sum_{k counted by l} w_k x_k - share_l total_t  <=  cap_l
 bounds      0 <= x_k <= most_k
 
-Shares of what is posted are written with a column for all that is posted, bounds follow from the rows, figures are
-millions and basis points, and the largest weight of a limit is 1: each of these helps every solver tried. A generated
-book can always be covered, so nobody needs a shortfall.
+Nobody writes upper bounds that the rows imply, so ``most`` is infinite but for :meth:`Allocation.bounded`. Kinder than
+what one writes at first: shares of what is posted have a column for all that is posted, figures are millions and basis
+points, and the largest weight of a limit is 1; each of these helps every solver tried. A generated book can always be
+covered, so nobody needs a shortfall.
 """
 
 from __future__ import annotations
@@ -63,6 +64,11 @@ class Allocation:
     total_weight: Floats
     years: Floats
 
+    def bounded(self) -> Allocation:
+        """The same program, each pair bounded by what its cover and its supply let through."""
+        most = np.minimum(self.required[self.use] / self.factor, self.available[self.source])
+        return replace(self, most=most)
+
     @property
     def n_pairs(self) -> int:
         return len(self.source)
@@ -104,7 +110,7 @@ def allocation(book: Book) -> Allocation:
         use=edges.use,
         factor=edges.factor,
         cost_bps=edges.cost_bps,
-        most=np.minimum(network.most_value, network.held[edges.source]) / MILLION,
+        most=np.full(len(edges.source), np.inf),
         required=np.array([float(r) for r in network.uses.required]) / MILLION,
         available=network.held / MILLION,
         limit_row=_joined([rows.row + f for rows, f in zip(limits, first[:-1], strict=True)], np.int64),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import inf
 
 import pulp
 
@@ -12,7 +13,8 @@ from tests.benchmarks.peers.program import Allocation, Floats, by_row
 def model(program: Allocation, cost: Floats) -> pulp.LpProblem:
     """Minimise ``cost`` [pairs]."""
     problem = pulp.LpProblem("allocation", pulp.LpMinimize)
-    x = [pulp.LpVariable(f"x{k}", 0, most) for k, most in enumerate(program.most.tolist())]
+    # PuLP knows no infinity, but no bound.
+    x = [pulp.LpVariable(f"x{k}", 0, most if most < inf else None) for k, most in enumerate(program.most.tolist())]
     totals = [pulp.LpVariable(f"t{k}", 0) for k in range(program.n_totals)]
     problem += _sum(x, cost.tolist())
     for j, pairs in enumerate(by_row(program.use, len(program.required))):

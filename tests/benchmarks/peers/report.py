@@ -10,14 +10,12 @@ from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
 
 from tests.benchmarks.books import Size
 from tests.benchmarks.fresh import Run, Stopped
 from tests.benchmarks.peers import OURS, PEERS
-from tests.benchmarks.peers.session import COMMAND, LONG, ROAD, Session
+from tests.benchmarks.peers.session import COMMAND, LONG, ROAD, Late, Session
 
 PACKAGES = ("collateral-opt", "highspy", "linopy", "numpy", "ortools", "pandas", "pulp")
 
@@ -35,7 +33,7 @@ def write(session: Session, out: Path, agreed: float) -> str:
     out.mkdir(parents=True, exist_ok=True)
     _write_csv(session, out / "peers.csv")
     _write_plot(session, out / "growth.svg")
-    text = "\n\n".join([_optima(session), _agreement(session, agreed), _whole(session), _machine(session)]) + "\n"
+    text = "\n\n".join([optima(session), _agreement(session, agreed), _whole(session), _machine(session)]) + "\n"
     (out / "peers.md").write_text(text, encoding="utf-8")
     return text
 
@@ -63,15 +61,14 @@ def _differences(session: Session) -> dict[tuple[str, Size], float]:
     return found
 
 
-def _optima(session: Session) -> str:
+def optima(session: Session) -> str:
     """Processor seconds to the optimum, those of ours that fit into them, and peak memory."""
     rows = []
     for name in _tried(session):
         cells = []
         for size in session.sizes:
             found, ours = session.middle(name, size), session.middle(OURS, size)
-            ratio = f" ({times:,.1f} x)" if name != OURS and (times := _times(found, ours)) else ""
-            cells.append(_cell(found, ratio))
+            cells.append(_cell(found, _ratio(found, ours) if name != OURS else ""))
         points = [(s.pairs, run.cpu_s) for s in session.sizes if isinstance(run := session.middle(name, s), Run)]
         rows.append([_title(name), *cells, f"{growth(points):.1f}" if len(points) > 1 else ""])
     return _table(["to the linear optimum", *map(str, session.sizes), "power"], rows)
@@ -82,10 +79,17 @@ def _times(found: Run | Stopped | None, ours: Run | Stopped | None) -> float | N
     return found.cpu_s / ours.cpu_s if isinstance(found, Run) and isinstance(ours, Run) else None
 
 
+def _ratio(found: Run | Stopped | None, ours: Run | Stopped | None) -> str:
+    if isinstance(found, Late) and isinstance(ours, Run):
+        return f" (more than {found.seconds / ours.cpu_s:,.1f} x)"
+    times = _times(found, ours)
+    return f" ({times:,.1f} x)" if times is not None else ""
+
+
 def _cell(found: Run | Stopped | None, ratio: str = "") -> str:
     if isinstance(found, Run):
         return f"{_seconds(found.cpu_s)}{ratio}, {found.memory_gb:.1f} GB"
-    return found.reason if found is not None else ""
+    return found.reason + ratio if found is not None else ""
 
 
 def _agreement(session: Session, agreed: float) -> str:
@@ -96,8 +100,9 @@ def _agreement(session: Session, agreed: float) -> str:
     pairs = ", ".join(f"{session.eligible[s]:,} at {s}" for s in session.sizes)
     return (
         "Processor seconds on one thread (so many times ours), and peak memory of the process. A peer starts from "
-        f"arrays in memory, ours from the book. All optima agree to {agreed:.0e} of the cost (the furthest to "
-        f"{most:.0e}). The power is that of holdings times calls with which seconds grow. Eligible pairs: "
+        "arrays in memory, ours from the book. Peers get the rows, and no pair below zero; bounds from the rows are "
+        f"what the cover and the supply of a pair let through. All optima found agree to {agreed:.0e} of the cost (the "
+        f"furthest to {most:.0e}). The power is that of holdings times calls with which seconds grow. Eligible pairs: "
         f"{pairs}."
     )
 
@@ -133,8 +138,8 @@ def _machine(session: Session) -> str:
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return (
         f"{_cpu_name()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, {versions}. "
-        f"Median of {session.repeats}, or the one run where that took over {LONG:.0f} s; each was stopped after "
-        f"{session.seconds:,.0f} s or at {session.memory_gb:.0f} GB."
+        f"Median of {session.repeats}, or the one run where that took over {LONG:.0f} s; none was given more than "
+        f"{session.patience:,.0f} s or {session.memory_gb:.0f} GB."
     )
 
 
@@ -173,6 +178,9 @@ def _write_csv(session: Session, file: Path) -> None:
 
 def _write_plot(session: Session, file: Path) -> None:
     """Processor seconds against holdings times calls, both logarithmic."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
     matplotlib.rcParams["svg.hashsalt"] = "growth"
     figure = Figure(figsize=(7.5, 4.5), layout="constrained")
     axes = figure.subplots()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,23 +10,30 @@ from statistics import median
 
 from tests.benchmarks.books import TINY, Size
 from tests.benchmarks.fresh import Run, Stopped, Task, run
-from tests.benchmarks.peers import OURS, PEERS, tasks
+from tests.benchmarks.peers import OURS, tasks
 
 COMMAND, ROAD = "command", "road"
 LONG = 60.0
-"""Seconds above which a run is not repeated."""
+"""Processor seconds above which a run is not repeated."""
+
+
+@dataclass(frozen=True)
+class Late(Stopped):
+    """Stopped because it took more than so many processor seconds."""
+
+    seconds: float
 
 
 @dataclass
 class Session:
     """What was asked for, and in ``outcomes`` what has been measured so far, by name and size.
 
-    ``seconds`` and ``memory_gb`` are for each run; of ``repeats`` runs the median counts.
+    ``patience`` (processor seconds) and ``memory_gb`` are for each run; of ``repeats`` runs the median counts.
     """
 
     books: Path
     scratch: Path
-    seconds: float
+    patience: float
     memory_gb: float
     repeats: int
     tell: Callable[[str], None]
@@ -47,7 +55,7 @@ class Session:
         for _ in range(self.repeats):
             self._once(OURS, size, tasks.our_optimum, folders[size], folders[TINY])
             for name in running:
-                self._once(name, size, tasks.peer_optimum, PEERS[name].module, programs[size], programs[TINY])
+                self._once(name, size, tasks.peer_optimum, name, programs[size], programs[TINY])
         programs[size].unlink(missing_ok=True)
 
     def whole(self, size: Size) -> None:
@@ -74,9 +82,12 @@ class Session:
 
     def _once(self, name: str, size: Size, prepare: Callable[..., Task], *arguments: object) -> None:
         known = self.outcomes.get((name, size), [])
-        if isinstance(known, Stopped) or (known and known[-1].wall_s > LONG):
+        if isinstance(known, Stopped) or (known and known[-1].cpu_s > LONG):
             return
-        outcome = run(prepare, *arguments, seconds=self.seconds, memory_gb=self.memory_gb)
+        limited = (self.patience, prepare, *arguments)
+        outcome = run(tasks.within, *limited, seconds=None, memory_gb=self.memory_gb)
+        if isinstance(outcome, Stopped) and outcome.reason.startswith(f"ended by signal {signal.SIGXCPU:d} "):
+            outcome = Late(f"more than {self.patience:,.0f} s", self.patience)
         told = outcome.reason if isinstance(outcome, Stopped) else f"{outcome.cpu_s:.2f} s, {outcome.memory_gb:.2f} GB"
         self.tell(f"{size}: {name} {told}")
         self.outcomes[name, size] = outcome if isinstance(outcome, Stopped) else [*known, outcome]
@@ -87,8 +98,8 @@ class Session:
             known = self.middle(name, smaller)
             if isinstance(known, Stopped):
                 return f"not tried after {smaller}"
-            if known is not None and known.wall_s * size.pairs / smaller.pairs > self.seconds:
-                return f"not tried: over {self.seconds:,.0f} s in proportion to {smaller}"
+            if known is not None and known.cpu_s * size.pairs / smaller.pairs > self.patience:
+                return f"not tried: over {self.patience:,.0f} s in proportion to {smaller}"
         return ""
 
     def _required(self, prepare: Callable[..., Task], *arguments: object) -> Run:

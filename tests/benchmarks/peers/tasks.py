@@ -5,14 +5,44 @@ Imports stand inside: ortools and highspy do not go into one process, and a proc
 
 from __future__ import annotations
 
+import math
+import os
+import resource
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from tests.benchmarks.books import Size, generated
 from tests.benchmarks.fresh import Task
+from tests.benchmarks.peers import PEERS
+
+
+def within(patience: float, prepare: Callable[..., Task], *arguments: Any) -> Task:
+    """What ``prepare`` prepares, ended by ``SIGXCPU`` when it or a solver that it started has taken so many seconds.
+
+    Processor seconds: on a machine that others use too, the wall clock would say little.
+    """
+    task = prepare(*arguments)
+
+    def go() -> Any:
+        most = math.ceil(time.process_time() + patience)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_CPU, (most, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+        try:
+            return task()
+        except Exception:
+            # A solver in a process of its own has the same limit, and its end is told as some error.
+            children = resource.getrusage(resource.RUSAGE_CHILDREN)
+            if children.ru_utime + children.ru_stime >= patience:
+                os.kill(os.getpid(), signal.SIGXCPU)
+            raise
+
+    return go
 
 
 def book_made(size: Size, books: Path) -> Task:
@@ -37,13 +67,16 @@ def program_made(folder: Path, file: Path) -> Task:
     return lambda: allocation(read_book(folder)).save(file)
 
 
-def peer_optimum(module: str, file: Path, tiny: Path) -> Task:
+def peer_optimum(name: str, file: Path, tiny: Path) -> Task:
     """From arrays in memory to the optimum, as a peer finds it: base currency over the horizon."""
     from tests.benchmarks.peers.program import Allocation
 
-    solve = import_module(f"tests.benchmarks.peers.{module}").solve
-    solve(Allocation.load(tiny))
-    program = Allocation.load(file)
+    peer = PEERS[name]
+    solve = import_module(f"tests.benchmarks.peers.{peer.module}").solve
+    first, program = (Allocation.load(f) for f in (tiny, file))
+    if peer.bounded:
+        first, program = first.bounded(), program.bounded()
+    solve(first)
     return lambda: program.cost(solve(program))
 
 
