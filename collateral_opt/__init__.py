@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collateral_opt.book import Book
     from collateral_opt.explain import Explanation
     from collateral_opt.io.read import read_book
-    from collateral_opt.optimiser import optimise
+    from collateral_opt.optimiser import answered, optimise
     from collateral_opt.result import Result
     from collateral_opt.result.comparison import Comparison, compare
     from collateral_opt.scenarios.change import Change
@@ -53,6 +53,7 @@ __all__ = [
     "Scenario",
     "Session",
     "WhatIf",
+    "answered",
     "compare",
     "optimise",
     "read_book",
@@ -68,6 +69,7 @@ _HOMES = {
     "Scenario": "collateral_opt.session",
     "Session": "collateral_opt.session",
     "WhatIf": "collateral_opt.scenarios.what_if",
+    "answered": "collateral_opt.optimiser",
     "compare": "collateral_opt.result.comparison",
     "optimise": "collateral_opt.optimiser",
     "read_book": "collateral_opt.io.read",

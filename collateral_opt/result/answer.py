@@ -111,7 +111,7 @@ class Answer:
     def _line(self, use: int, source: int, parts: Sequence[tuple[int, Fraction]]) -> Line:
         network, edges = self.network, self.network.edges
         asset = int(network.sources.asset[source])
-        market_value = sum((value for _, value in parts), Fraction(0))
+        market_value = parts[0][1] if len(parts) == 1 else sum((value for _, value in parts), Fraction(0))
         costs = (self.over_horizon(value, self._line_bps(e)) for e, value in parts)
         return Line(
             source=source,
@@ -147,8 +147,8 @@ class Answer:
 
     def _fixed_cost(self, kind: str, edge: int) -> Fraction:
         """What the movement that ``edge`` is part of costs for being made, in base currency."""
-        fixed = self._fixed.get((kind, edge), Fraction(0))
-        return fixed / 10_000 * self.network.horizon_years
+        fixed = self._fixed.get((kind, edge))
+        return Fraction(0) if fixed is None else fixed / 10_000 * self.network.horizon_years
 
     @cached_property
     def _fixed(self) -> Mapping[tuple[str, int], Fraction]:
@@ -249,7 +249,14 @@ class Answer:
 
     def over_horizon(self, market_value: Fraction, bps: Fraction) -> Fraction:
         """What ``bps`` a year cost over the horizon."""
-        return market_value * bps / 10_000 * self.network.horizon_years
+        if bps not in self._shares:
+            self._shares[bps] = bps / 10_000 * self.network.horizon_years
+        return market_value * self._shares[bps]
+
+    @cached_property
+    def _shares(self) -> dict[Fraction, Fraction]:
+        """Of a value, by basis points a year, what they come to over the horizon."""
+        return {}
 
     @cached_property
     def delivered(self) -> Floats:

@@ -182,7 +182,8 @@ class Warm:
             self._part = self._part.rested()
         paid = aims.plain.cost[found.columns] * found.x
         cost, size = float(np.sum(paid)), float(np.sum(np.abs(paid)))
-        if abs(cost - found.bound) > PROVEN * size + SETTLED * model.scaling.objective or not self._holds(found, numbers):
+        is_proven = abs(cost - found.bound) <= PROVEN * size + SETTLED * model.scaling.objective
+        if not is_proven or not self._holds(found, numbers):
             return None
         is_short = found.short > COVERED * numbers.upper[: model.asking]
         return Optimum(

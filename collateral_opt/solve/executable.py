@@ -261,24 +261,24 @@ def _pool(network: Network, flows: Flows, carries: Bools) -> Ints:
     return near_to_use(network, flows, carries, network.in_lots)
 
 
-def near_to_use(network: Network, flows: Flows, carries: Bools, among: Bools) -> Ints:
-    """The edges that carry something and, of those ``among`` which to choose, the nearest to it of each call; of
-    holdings with some left, as many again.
+def near_to_use(network: Network, flows: Flows, carries: Bools, among: Bools, count: int = NEAR) -> Ints:
+    """The edges that carry something and, of those ``among`` which to choose, the ``count`` nearest to it of each call;
+    of holdings with some left, as many again.
     """
     edges, sources, leaving = network.edges, network.sources, network.in_lots
     drawn = np.bincount(edges.source, weights=np.where(leaving, flows.x, 0.0), minlength=len(sources))
     whole = _whole_lines(network) & among
     spare = whole & ((network.held - drawn)[edges.source] >= network.lot_value)
     per_cover = flows.reduced_cost / edges.factor
-    near = [_nearest(edges.use, per_cover, np.flatnonzero(kind)) for kind in (whole, spare)]
+    near = [_nearest(edges.use, per_cover, np.flatnonzero(kind), count) for kind in (whole, spare)]
     pinned = np.array(sorted(network.pinned), dtype=np.int64)
     return np.unique(np.concatenate([*near, pinned, np.flatnonzero(leaving & carries)]))
 
 
-def _nearest(use: Ints, price: Floats, among: Ints) -> Ints:
-    """Of the edges ``among``, the :data:`NEAR` cheapest of each call."""
+def _nearest(use: Ints, price: Floats, among: Ints, count: int) -> Ints:
+    """Of the edges ``among``, the ``count`` cheapest of each call."""
     order = among[np.lexsort((among, price[among], use[among]))]
-    return order[place_in_run(use[order]) < NEAR]
+    return order[place_in_run(use[order]) < count]
 
 
 def prices_of_cover(network: Network, flows: Flows) -> Floats:

@@ -23,7 +23,7 @@ from collateral_opt.solve.executable import is_close_enough, near_to_use, prices
 from collateral_opt.solve.highs import AT_LOWER, BASIC, HighsSession, HighsSolver
 from collateral_opt.solve.ledger import Ledger
 from collateral_opt.solve.linear import MANY, Linear, Standing, corner
-from collateral_opt.solve.passes import COVERED, Passes
+from collateral_opt.solve.passes import COVERED, FACE, Passes
 from collateral_opt.solve.rounding import put_lots, refit, settle
 from collateral_opt.solve.seam import Basis, Limits
 from collateral_opt.solve.wide import Wide
@@ -31,6 +31,8 @@ from collateral_opt.solve.wide import Wide
 STILL = 1e-6
 """A flow that changes by less than this part of a lot stays as it is."""
 
+OTHERS = 10
+"""A call that is covered anew may be given so many edges beside its own, and as many again of holdings with some left."""
 FEW = 4
 """Where no more calls have to be covered anew, all other lines are left as they are at first."""
 
@@ -88,7 +90,11 @@ class Known:
         asking = network.uses.asking
         if np.any(covering.x[-asking:] > COVERED):
             return None
-        priced = passes.in_order(covering)
+        # Where covering each call costs less than leaving it, the penalty on that is in no price.
+        is_priced = np.all(covering.reduced_cost[-asking:] > FACE)
+        if is_priced:
+            passes.cap_shortfalls(np.maximum(covering.x[-asking:], 0.0) * passes.scaling.column[-asking:])
+        priced = covering if is_priced else passes.in_order(covering)
         flows = passes.flows(priced, priced)
         return Linear(passes.network, flows, passes, flows, solver, limits)
 
@@ -105,7 +111,7 @@ class Known:
         follows = np.maximum(lots + np.floor(moved + STILL), 0).astype(np.int64)
         anew, moving = (self._asks_otherwise(network) | _lacking(network, wanted) for wanted in (lots, follows))
         moving[network.edges.use[follows != lots]] = True
-        edge = near_to_use(network, flows, (lots > 0) | (follows > 0), (anew | moving)[network.edges.use])
+        edge = near_to_use(network, flows, (lots > 0) | (follows > 0), (anew | moving)[network.edges.use], OTHERS)
         ledger, price = Ledger(network, edge, {}), prices_of_cover(network, flows)[edge]
         tried = [(follows, moving)] if np.count_nonzero(anew) > FEW else [(lots, anew), (follows, moving)]
         for wanted, among in tried:
