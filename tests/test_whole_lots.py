@@ -11,6 +11,7 @@ from collateral_opt import optimise
 from collateral_opt.book import Book
 from collateral_opt.result import Result
 from tests.desks import Row, asset, desk
+from tests.judges.books import random_book
 
 ALL: Row = {"rules": [{"label": "all", "haircut": 0}]}
 
@@ -126,3 +127,9 @@ def test_two_limits_of_one_name_and_two_caps_of_one_kind_are_told_apart() -> Non
     # A unit more of the cap replaces cash at 9 by the bond at 1 bps; a unit more of the call is 0.4 bond, 0.6 cash.
     assert rows["shadow_price"].to_dict() == pytest.approx({"K": 8.0, "L": 0.0, "L (2)": 0.0})
     assert result.calls["marginal_cost_bps"].tolist() == pytest.approx([9 - 0.4 * 8])
+
+
+def test_what_one_call_gives_back_may_let_another_give_back_too() -> None:
+    """Under shares of what is posted, a lot less at one call can be what keeps a line of another from shrinking."""
+    # The checker refuses an answer that could give back more.
+    assert optimise(random_book(1002, "small", facilities=True).to_book()).status == "optimal"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
+from collateral_opt.book.remembered import Remembered
 from collateral_opt.network.facts import Facts
-from collateral_opt.network.network import Floats, Kind
+from collateral_opt.network.network import Bools, Floats, Kind
 from collateral_opt.network.posted import PostedLine
 
 MOST_KNOWN = 500
@@ -24,30 +28,33 @@ class PairCosts:
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
-        book, sources = facts.book, facts.sources
-        self._is_cash = facts.assets.is_cash[sources.asset]
-        currencies, code = np.unique(
-            facts.asset_frame["currency"].to_numpy(dtype=object).astype(str), return_inverse=True
-        )
-        self._code_of = {name: k for k, name in enumerate(currencies.tolist())}
-        self._currency = code[sources.asset]
-        held = np.flatnonzero(sources.is_holding).tolist()
-        self._of_holding = {sources.ids[i]: i for i in held}
-        self._of_asset: dict[str, list[int]] = {}
-        for i in held:
-            self._of_asset.setdefault(facts.assets.ids[sources.asset[i]], []).append(i)
-        self._costs = {
-            place: _by_first(
-                book.costs.loc[book.costs[place].notna(), [place, "holding_id", "asset_id", "cost_bps"]].itertuples(
-                    index=False, name=None
-                )
-            )
-            for place in ("agreement_id", "facility_id")
-        }
-        self._returns = _by_first(
-            book.cash_returns[["agreement_id", "currency", "bps"]].itertuples(index=False, name=None)
-        )
+        self._costs = _COSTS(facts.book.costs)
+        self._returns = _RETURNS(facts.book.cash_returns)
         self._known: dict[int, Floats] = {}
+
+    @cached_property
+    def _is_cash(self) -> Bools:
+        return self._facts.assets.is_cash[self._facts.sources.asset]
+
+    @cached_property
+    def _currency(self) -> NDArray[np.str_]:
+        """Of each source."""
+        named = self._facts.asset_frame["currency"].to_numpy(dtype=object).astype(str)
+        return named[self._facts.sources.asset]
+
+    @cached_property
+    def _of_holding(self) -> dict[str, int]:
+        sources = self._facts.sources
+        return {sources.ids[i]: i for i in np.flatnonzero(sources.is_holding).tolist()}
+
+    @cached_property
+    def _of_asset(self) -> dict[str, list[int]]:
+        """The holdings of each asset."""
+        assets, sources = self._facts.assets, self._facts.sources
+        held: dict[str, list[int]] = {}
+        for i in self._of_holding.values():
+            held.setdefault(assets.ids[sources.asset[i]], []).append(i)
+        return held
 
     def of_use(self, use: int) -> Floats:
         """Per source: what a year there costs, in basis points of market value."""
@@ -100,7 +107,7 @@ class PairCosts:
     def _cash_return(self, agreement: int) -> Floats:
         earned = np.full(len(self._facts.sources), self._facts.agreements.cash_return_bps[agreement])
         for currency, bps in self._returns.get(self._facts.agreements.ids[agreement], []):
-            earned[self._currency == self._code_of.get(currency, -1)] = bps
+            earned[self._currency == currency] = bps
         return np.where(self._is_cash, earned, 0.0)
 
     def _earned(self, agreement_id: str, asset: int) -> float:
@@ -113,9 +120,24 @@ class PairCosts:
         return float(self._facts.agreements.cash_return_bps[at])
 
 
-def _by_first(rows: Iterable[tuple[Any, ...]]) -> dict[str, list[tuple[Any, ...]]]:
-    """Rows by their first cell, without it."""
+Rows = Mapping[str, Sequence[tuple[Any, ...]]]
+
+
+def _by_first(frame: pd.DataFrame, *columns: str) -> Rows:
+    """The known rows of some columns by the first of these, without it."""
     grouped: dict[str, list[tuple[Any, ...]]] = {}
-    for first, *rest in rows:
+    for first, *rest in frame.loc[frame[columns[0]].notna(), list(columns)].itertuples(index=False, name=None):
         grouped.setdefault(first, []).append(tuple(rest))
     return grouped
+
+
+def _by_place(costs: pd.DataFrame) -> Mapping[str, Rows]:
+    places = ("agreement_id", "facility_id")
+    return {place: _by_first(costs, place, "holding_id", "asset_id", "cost_bps") for place in places}
+
+
+def _by_agreement(returns: pd.DataFrame) -> Rows:
+    return _by_first(returns, "agreement_id", "currency", "bps")
+
+
+_COSTS, _RETURNS = Remembered(_by_place), Remembered(_by_agreement)

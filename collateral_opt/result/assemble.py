@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from collateral_opt.book import Book
 from collateral_opt.model.right_sides import marginal_costs
@@ -58,17 +57,11 @@ def _frame(table: str, rows: list[tuple[Any, ...]]) -> pd.DataFrame:
              "change"}  # fmt: skip
     return pd.DataFrame(
         {
-            column: _named(values) if column in names else np.array(values, dtype=np.float64)
+            # Pandas would make text of a column of names, and NaN of None.
+            column: pd.Series(values, dtype=object) if column in names else np.array(values, dtype=np.float64)
             for column, values in zip(columns, cells, strict=True)
-        },
-        copy=False,
+        }
     )
-
-
-def _named(names: Sequence[Any]) -> NDArray[np.object_]:
-    column = np.empty(len(names), dtype=object)
-    column[:] = names
-    return column
 
 
 def _allocation(answer: Answer) -> pd.DataFrame:

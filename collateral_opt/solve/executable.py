@@ -26,7 +26,7 @@ from collateral_opt.solve.lines import LineSearch, nearest, on_chosen_lines, wit
 from collateral_opt.solve.passes import COVERED, Flows, Passes
 from collateral_opt.solve.polishing import COARSE, FINE, in_lots, in_whole_lots, polish, taken_over
 from collateral_opt.solve.reserves import count_reserves
-from collateral_opt.solve.rounding import leave_in_place, make_way, place, refit, standing
+from collateral_opt.solve.rounding import leave_in_place, make_way, place, refit, standing, trim_all
 from collateral_opt.solve.seam import Limits
 from collateral_opt.solve.sparse import flows_on_few_lines
 
@@ -131,6 +131,7 @@ def _settled(
     ledger = _best_placed(network, flows, targets, pool, prices, mip_gap, set_aside)
     if limits.are_over:
         leave_in_place(ledger)
+        trim_all(ledger, prices[ledger.edge])
         return linear, ledger
     short = np.flatnonzero(np.array([float(s) for s in ledger.shortfalls()]) > flows.short[: network.uses.demands])
     wide = linear.widened(short)
@@ -152,6 +153,7 @@ def _settled(
     if (may_search and _leaves_short(ledger, flows)) or (tiny and not is_close_enough(ledger, flows, mip_gap)):
         polish(ledger, prices[ledger.edge], solver, _effort(ledger, limits, mip_gap), FINE)
     leave_in_place(ledger)
+    trim_all(ledger, prices[ledger.edge])
     return linear, ledger
 
 

@@ -24,7 +24,7 @@ from collateral_opt.solve.highs import AT_LOWER, BASIC, HighsSession, HighsSolve
 from collateral_opt.solve.ledger import Ledger
 from collateral_opt.solve.linear import MANY, Linear, Standing, corner
 from collateral_opt.solve.passes import COVERED, FACE, Passes
-from collateral_opt.solve.rounding import put_lots, refit, settle
+from collateral_opt.solve.rounding import put_lots, refit, settle, trim_all
 from collateral_opt.solve.seam import Basis, Limits
 from collateral_opt.solve.wide import Wide
 
@@ -32,7 +32,7 @@ STILL = 1e-6
 """A flow that changes by less than this part of a lot stays as it is."""
 
 OTHERS = 10
-"""A call that is covered anew may be given so many edges beside its own, and as many again of holdings with some left."""
+"""Edges that a call which is covered anew may be given beside its own; of holdings with some left, as many again."""
 FEW = 4
 """Where no more calls have to be covered anew, all other lines are left as they are at first."""
 
@@ -119,6 +119,7 @@ class Known:
             settle(ledger, price)
             if not is_close_enough(ledger, flows, mip_gap):
                 refit(ledger, price, np.flatnonzero(among[: network.uses.demands]).tolist())
+            trim_all(ledger, price)
             if not any(ledger.shortfalls()) and is_close_enough(ledger, flows, mip_gap):
                 return ledger
         return None

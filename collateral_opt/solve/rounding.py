@@ -191,6 +191,13 @@ def _plan(
     return best, main, count, best[2]
 
 
+def trim_all(ledger: Ledger, price: Floats) -> None:
+    """Take off what calls have too much until nothing more can go: what leaves one may let a share spare another's."""
+    order, prices = turns(ledger), price.tolist()
+    while any([trim(ledger, j, prices) for j in order]):
+        pass
+
+
 def trim(ledger: Ledger, j: int, price: Sequence[float]) -> bool:
     """Take off what call ``j`` has too much, dearest lines first. Says whether anything went."""
     went = False
@@ -278,9 +285,7 @@ def _take_from_later(ledger: Ledger, j: int, price: Sequence[float]) -> None:
 def refit(ledger: Ledger, price: Floats, among: Iterable[int] | None = None) -> None:
     """Exchange lots within the calls (of ``among``, or all), then take off what that left too much."""
     exchange_all(ledger, range(ledger.network.uses.demands) if among is None else among)
-    prices = price.tolist()
-    for j in turns(ledger):
-        trim(ledger, j, prices)
+    trim_all(ledger, price)
 
 
 def leave_in_place(ledger: Ledger) -> None:
