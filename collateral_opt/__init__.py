@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collateral_opt.book import Book
     from collateral_opt.explain import Explanation
     from collateral_opt.io.read import read_book
-    from collateral_opt.optimiser import answered, optimise
+    from collateral_opt.optimiser import optimise, solved
     from collateral_opt.result import Result
     from collateral_opt.result.comparison import Comparison, compare
     from collateral_opt.scenarios.change import Change
@@ -53,11 +53,11 @@ __all__ = [
     "Scenario",
     "Session",
     "WhatIf",
-    "answered",
     "compare",
     "optimise",
     "read_book",
     "read_words",
+    "solved",
 ]
 
 _HOMES = {
@@ -69,11 +69,11 @@ _HOMES = {
     "Scenario": "collateral_opt.session",
     "Session": "collateral_opt.session",
     "WhatIf": "collateral_opt.scenarios.what_if",
-    "answered": "collateral_opt.optimiser",
     "compare": "collateral_opt.result.comparison",
     "optimise": "collateral_opt.optimiser",
     "read_book": "collateral_opt.io.read",
     "read_words": "collateral_opt.scenarios.words",
+    "solved": "collateral_opt.optimiser",
 }
 
 

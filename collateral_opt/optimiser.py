@@ -35,7 +35,7 @@ log = logging.getLogger("collateral_opt")
 
 
 @dataclass(frozen=True)
-class Answered:
+class Solved:
     """The result of a book, and where books near it can begin."""
 
     result: Result
@@ -74,19 +74,19 @@ def optimise(
         SolverError: the solver gave up.
         CheckFailed: the checker refused the answer: a defect of this program, and nothing is returned.
     """
-    return answered(book, solver=solver, full=full, stop=stop, progress=progress).result
+    return solved(book, solver=solver, full=full, stop=stop, progress=progress).result
 
 
 @put_off()
-def answered(
+def solved(
     book: Book,
     *,
-    near: Answered | None = None,
+    near: Solved | None = None,
     solver: str = "highs",
     full: bool = False,
     stop: threading.Event | None = None,
     progress: Progress | None = None,
-) -> Answered:
+) -> Solved:
     """As :func:`optimise`; beginning, where that is possible, at the answer of a book ``near`` to this one.
 
     Then the optimum is the same and proven like any other, and lines stay where it does not move; of several answers
@@ -121,7 +121,7 @@ def answered(
     with clock("checking"):
         require_valid(book, result)
     timed = replace(result, summary={**result.summary, "seconds": clock.rounded()})
-    return Answered(timed, problem, answer)
+    return Solved(timed, problem, answer)
 
 
 @dataclass

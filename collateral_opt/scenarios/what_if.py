@@ -27,7 +27,7 @@ from typing import Annotated
 from pydantic import Field, SerializeAsAny
 
 from collateral_opt.book import Book
-from collateral_opt.optimiser import Answered, answered
+from collateral_opt.optimiser import Solved, solved
 from collateral_opt.result import Result
 from collateral_opt.result.comparison import Alteration, Comparison, compare
 from collateral_opt.scenarios.change import Change
@@ -112,9 +112,9 @@ def answers(
 
     The one place where what-ifs are answered.
     """
-    first: Answered | None = None
+    first: Solved | None = None
     for book in books:
-        found = answered(book, solver=solver, near=first, stop=stop, progress=progress)
+        found = solved(book, solver=solver, near=first, stop=stop, progress=progress)
         first = first or found
         yield found.result
 

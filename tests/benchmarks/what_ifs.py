@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from collateral_opt import Result, answered, optimise, read_book, read_words
+from collateral_opt import Result, optimise, read_book, read_words, solved
 from collateral_opt.book import Book
 from tests.benchmarks.books import Size, generated
 
@@ -45,7 +45,7 @@ def moved(before: Result, after: Result) -> int:
 def main(holdings: int = 500, calls: int = 50) -> None:
     with tempfile.TemporaryDirectory() as folder:
         book = read_book(generated(Size(holdings, calls), Path(folder)))
-    base = answered(book)
+    base = solved(book)
     print(f"{holdings:,} x {calls:,}, {len(base.result.allocation):,} lines\n")
     print("| ms | median | 95 % below | from the start | lines that move | from the start |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
@@ -53,7 +53,7 @@ def main(holdings: int = 500, calls: int = 50) -> None:
         near, afresh, moves, moves_afresh = [], [], [], []
         for k in range(COUNT):
             change, began = read_words([word(k)]), time.perf_counter()
-            found = answered(change(book), near=base).result
+            found = solved(change(book), near=base).result
             near.append(time.perf_counter() - began)
             moves.append(moved(base.result, found))
             began = time.perf_counter()

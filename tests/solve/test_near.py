@@ -13,7 +13,7 @@ import pytest
 from collateral_opt import Book, Result, read_book, read_words
 from collateral_opt.errors import BookError, UsageError
 from collateral_opt.generate import write_book
-from collateral_opt.optimiser import Answered, answered, optimise
+from collateral_opt.optimiser import Solved, optimise, solved
 from collateral_opt.scenarios.what_if import answers
 from collateral_opt.solve.near import Resuming
 from tests.desks import asset, desk, listing
@@ -28,7 +28,7 @@ def lines(result: Result) -> dict[tuple[str, ...], float]:
     return dict(zip(map(tuple, named.to_numpy().tolist()), result.allocation["quantity"], strict=True))
 
 
-def began_near(found: Answered) -> bool:
+def began_near(found: Solved) -> bool:
     """Whether the answer began at another."""
     return isinstance(found.answer.linear.solver, Resuming)
 
@@ -61,9 +61,9 @@ def judged(book: Book, seed: int) -> tuple[int, int]:
     start.
     """
     asked = near = 0
-    base = answered(book)
+    base = solved(book)
     for other in changed(book, seed):
-        found, expected = answered(other, near=base), optimise(other)
+        found, expected = solved(other, near=base), optimise(other)
         asked, near = asked + 1, near + began_near(found)
         ours, theirs = found.result.summary, expected.summary
         assert ours["lower_bound"] == pytest.approx(theirs["lower_bound"], rel=1e-9, abs=1e-6)
@@ -99,10 +99,10 @@ def test_the_optimum_of_a_desk_is_that_found_from_the_start(tmp_path: Path, hold
 def test_lines_stay_where_nothing_has_to_move(tmp_path: Path) -> None:
     write_book(tmp_path / "book", holdings=160, calls=25, agreements=8, seed=1)
     book = read_book(tmp_path / "book")
-    base = answered(book)
+    base = solved(book)
     idle = next(h for h in book.holdings["holding_id"] if h not in set(base.result.allocation["holding_id"]))
     for word in ("call:*.amount=+0%", f"holding:{idle}.cost_bps=+5", f"holding:{idle}.quantity=+50%"):
-        found = answered(read_words([word])(book), near=base)
+        found = solved(read_words([word])(book), near=base)
         assert began_near(found)
         assert lines(found.result) == lines(base.result)
 
@@ -153,7 +153,7 @@ def two_bonds(call: float = 980.0, other: float = 500.0, **more: Any) -> Book:
 )
 def test_two_calls_by_hand(word: str, expected: dict[str, float]) -> None:
     book = two_bonds()
-    found = answered(read_words([word])(book), near=answered(book))
+    found = solved(read_words([word])(book), near=solved(book))
     assert began_near(found)
     given = found.result.allocation.groupby("holding_id")["quantity"].sum()
     assert given.to_dict() == expected
@@ -161,7 +161,7 @@ def test_two_calls_by_hand(word: str, expected: dict[str, float]) -> None:
 
 def test_what_cannot_be_covered_any_more_is_answered_from_the_start() -> None:
     book = two_bonds()
-    found = answered(read_words(["call:C.amount=7000"])(book), near=answered(book))
+    found = solved(read_words(["call:C.amount=7000"])(book), near=solved(book))
     assert not began_near(found)
     # 980 of B and 5,000 of D leave 1,020.
     assert found.result.summary["total_shortfall"] == 1_020.0
