@@ -123,17 +123,19 @@ class Wide:
 
     @cached_property
     def overshoot(self) -> Floats:
-        """By use no less than what :attr:`Network.overshoot` would be with all pairs."""
+        """By use what :attr:`Network.overshoot` would be with all pairs."""
         facts = self.problem.facts
         assets, uses, sources = facts.assets, facts.uses, facts.sources
         lot_value = (assets.lot * assets.unit_value)[sources.asset]
-        least = (assets.min_quantity * assets.unit_value)[sources.asset]
-        coarsest = np.maximum(lot_value, least) + lot_value if sources.coarsest is None else sources.coarsest
+        fewest = np.maximum(1.0, (assets.min_quantity / assets.lot)[sources.asset])
         members = np.ones(len(uses)) if uses.members is None else uses.members
         most = np.zeros(len(uses))
-        for j, at, factor, _ in self.problem.rows():
-            if len(at):
-                most[j] = members[j] * float(np.max(factor * (float(uses.min_line[j]) + coarsest[at])))
+        for j, at, factor, _ in self._rows or self.problem.rows():
+            lot, min_line = lot_value[at], float(uses.min_line[j])
+            smallest = np.ceil(np.maximum(fewest[at], min_line / lot) * (1 - 1e-12)) * lot
+            if sources.coarsest is not None:
+                smallest = np.maximum(smallest, min_line + sources.coarsest[at])
+            most[j] = members[j] * float(np.max(factor * smallest, initial=0.0))
         return most
 
     def network(self, use: Ints, source: Ints) -> Network:

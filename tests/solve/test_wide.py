@@ -150,3 +150,10 @@ def test_stopped_at_any_round_the_bound_holds(tmp_path: Path) -> None:
             assert few.flows.bound <= whole.flows.cost * (1 + 1e-9)
             assert few.flows.cost >= whole.flows.cost * (1 - 1e-7)
     assert answered > 3
+
+
+def test_calls_may_be_exceeded_by_what_all_pairs_would_let_them_be() -> None:
+    for problem in problems(20):
+        network = problem.network()
+        demands = network.uses.demands
+        np.testing.assert_allclose(Wide(problem).overshoot[:demands], network.overshoot[:demands])
