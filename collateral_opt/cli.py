@@ -1,8 +1,9 @@
-"""The command line: ``collateral-opt allocate | check | generate | eligible | requirement | what-if | explain``.
+"""The command line: ``collateral-opt allocate | check | generate | eligible | requirement | what-if | explain | diff
+| import-cdm | import-list``.
 
 Exit status: 0 every call covered; 3 solved, but some call or reserve is short; 2 the book or the command is wrong,
-and nothing is written; 4 the solver gave up or its answer was refused; 130 interrupted. Whatever takes long to import
-is imported inside the command that needs it.
+and nothing is written; 4 the solver gave up or its answer was refused; 130 interrupted; 1 the schedules of ``diff``
+differ. Whatever takes long to import is imported inside the command that needs it.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from collateral_opt.scenarios.what_if import WhatIf
     from collateral_opt.second_opinion import CrossCheck
 
-COVERED, WRONG, SHORT, GAVE_UP, INTERRUPTED, TERMINATED = 0, 2, 3, 4, 130, 143
+COVERED, DIFFERENT, WRONG, SHORT, GAVE_UP, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 4, 130, 143
 
 app = typer.Typer(
     name="collateral-opt",
@@ -67,6 +68,20 @@ class Format(StrEnum):
 
     text = "text"
     json = "json"
+
+
+class MarginType(StrEnum):
+    """Of a call."""
+
+    im = "im"
+    vm = "vm"
+
+
+class HaircutIs(StrEnum):
+    """What a document's haircutPercentage holds."""
+
+    haircut = "haircut"
+    valuation = "valuation"
 
 
 @app.command()
@@ -339,6 +354,121 @@ def explain(
         raise typer.Exit(SHORT if answer.status == "short" else COVERED)
 
 
+@app.command()
+def diff(
+    before: Annotated[str, typer.Argument(help="A schedule: of the book, published, or a file.")],
+    after: Annotated[str, typer.Argument(help="The one that is compared with it.")],
+    book: Annotated[Path, typer.Option(metavar="BOOK", help="Whose assets are looked at.")],
+    base_currency: Annotated[
+        str | None, typer.Option(metavar="CURRENCY", help="What collateral is counted in, if not in the book's own.")
+    ] = None,
+    margin_type: Annotated[MarginType | None, typer.Option(help="Of the call.")] = None,
+) -> None:
+    """Say what AFTER says otherwise than BEFORE, which assets of the book feel it, and what is held of them."""
+    with _exit_codes():
+        from collateral_opt.vintages import compare_schedules, vintages_text
+
+        found = compare_schedules(_read(book), before, after, base_currency=base_currency, margin_type=margin_type)
+        say(vintages_text(found))
+        raise typer.Exit(DIFFERENT if found.said or found.felt else COVERED)
+
+
+@app.command("import-cdm")
+def import_cdm(
+    file: Annotated[Path, typer.Argument(help="A document of the Common Domain Model, version 6 (JSON).")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the schedules.")],
+    name: Annotated[str | None, typer.Option(help="What the schedules are called, else what the file is.")] = None,
+    party: Annotated[
+        int | None, typer.Option(min=1, max=2, help="Only what this party may post, else a schedule for each.")
+    ] = None,
+    haircut_is: Annotated[
+        HaircutIs, typer.Option(help="What the document's haircutPercentage holds.")
+    ] = HaircutIs.haircut,
+    fx_haircut: Annotated[
+        str | None, typer.Option(metavar="SHARE", help="The rate where an agreement only says Standard: 0.08.")
+    ] = None,
+    terms: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write thresholds, minimum and rounding for `requirement` (.csv)."),
+    ] = None,
+    findings: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write what was found as a table (.csv), too.")
+    ] = None,
+    us: Annotated[int, typer.Option(min=1, max=2, help="Which party we are in the terms.")] = 1,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+) -> None:
+    """Write the schedules of a document, and say what could not be taken over: what may take too much first."""
+    with _exit_codes(), _reading_schedules():
+        from eligibility_rules import commands
+        from eligibility_rules.importers.cdm import CdmOptions
+
+        options = CdmOptions(
+            haircut_is=haircut_is.value,
+            fx_haircut=commands.fx_rate(fx_haircut),
+            party=None if party is None else commands.party(party),
+        )
+        imported, written = commands.import_cdm(
+            file,
+            out,
+            name=name,
+            options=options,
+            terms=terms,
+            us=commands.party(us),
+            findings=findings,
+            force=force,
+        )
+        if imported.findings:
+            say(commands.findings_text(imported), error=True)
+        say(commands.imported_text(imported, written))
+
+
+@app.command("import-list")
+def import_list(
+    file: Annotated[Path, typer.Argument(help="Cells parted by commas, semicolons, tabs or bars.")],
+    out: Annotated[Path, typer.Option(metavar="NAME.csv", help="The list schedule to write.")],
+    isin: Annotated[str | None, typer.Option(metavar="COLUMN", help="ISINs.")] = None,
+    cusip: Annotated[str | None, typer.Option(metavar="COLUMN", help="CUSIPs, which become US ISINs.")] = None,
+    asset_id: Annotated[str | None, typer.Option(metavar="COLUMN", help="Your own names of assets.")] = None,
+    haircut: Annotated[str | None, typer.Option(metavar="COLUMN", help="Haircuts.")] = None,
+    valuation: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Valuation percentages, in the place of haircuts.")
+    ] = None,
+    percent: Annotated[bool, typer.Option("--percent", help="Haircuts or valuations are in percent.")] = False,
+    eligible: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN=CELL", help="A cell that means yes; other lines are refused.")
+    ] = None,
+    max_value: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The most that counts, in the agreement's base currency.")
+    ] = None,
+    max_quantity: Annotated[str | None, typer.Option(metavar="COLUMN", help="The most units.")] = None,
+    delimiter: Annotated[str | None, typer.Option(help="What parts the cells, if it is not found out.")] = None,
+    decimal: Annotated[str | None, typer.Option(help="The decimal mark, if it is not found out.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace NAME.csv if it is there.")] = False,
+) -> None:
+    """Write a clearing house's or central bank's list of assets as a list schedule."""
+    with _exit_codes(), _reading_schedules():
+        from eligibility_rules import commands
+        from eligibility_rules.lists import ListColumns
+
+        columns = ListColumns(
+            isin=isin,
+            cusip=cusip,
+            asset_id=asset_id,
+            haircut=haircut,
+            valuation=valuation,
+            percent=percent,
+            eligible=commands.eligible_cells(eligible or ()),
+            max_value=max_value,
+            max_quantity=max_quantity,
+            delimiter=commands.delimiter(delimiter),
+            decimal=decimal,
+        )
+        found = commands.import_list(file, out, columns, force=force)
+        for doubt in found.doubts:
+            say(f"warning: {printable(doubt)}", error=True)
+        say(commands.list_text(found, out))
+
+
 def main() -> None:
     """Entry of the console script."""
     for stream in (sys.stdout, sys.stderr):
@@ -387,6 +517,17 @@ def _exit_codes() -> Iterator[None]:
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
         _fail(WRONG, f"error: {printable(what)}. Nothing was written.")
+
+
+@contextmanager
+def _reading_schedules() -> Iterator[None]:
+    """What is wrong with a schedule, or with what it is read from, is what is wrong with the command."""
+    from eligibility_rules import ScheduleError
+
+    try:
+        yield
+    except ScheduleError as error:
+        raise UsageError(str(error)) from None
 
 
 def _fail(status: int, message: str) -> None:

@@ -18,8 +18,11 @@ def rating_column(scope: str, agency: str) -> str:
 
 RATING_COLUMNS: dict[str, str] = {rating_column(scope, agency): agency for scope in SCOPES for agency in AGENCIES}
 NUMBER_COLUMNS = frozenset(
-    {"price", "price_factor", "lot_size", "min_denomination", "outstanding", "market_cap", "adv", "duration"}
-)
+    {
+        "price", "price_factor", "lot_size", "min_denomination", "outstanding", "market_cap", "adv", "duration",
+        "risk_weight",
+    }
+)  # fmt: skip
 DATE_COLUMNS = frozenset({"issue_date", "maturity_date"})
 TEXT_COLUMNS = frozenset(
     {

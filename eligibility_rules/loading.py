@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from eligibility_rules.problems import ScheduleError, ScheduleProblem, did_you_mean
 from eligibility_rules.scalars import PROBLEM, decimal_text, exact, shown, true_or_false
-from eligibility_rules.vocabulary import COMPARISONS, FIELDS, Schedule, place_of, share_below_one
+from eligibility_rules.vocabulary import COMPARISONS, FIELDS, PARTS, Schedule, place_of, share_below_one
 
 LIST_COLUMNS = ("asset_id", "isin", "eligible", "haircut", "max_quantity", "max_value")
 
@@ -64,7 +64,7 @@ def parse_schedule(data: Mapping[str, Any], name: str, where: str = "") -> Sched
     empty = [
         ScheduleProblem(file, str(key), "", f"{key} is empty", f"Write it, or take {key} out")
         for key, value in data.items()
-        if (value is None or value == "") and key in ("rules", "fx_haircut", "overlap", "wrong_way")
+        if (value is None or value == "") and key in ("rules", "further_haircuts", "fx_haircut", "overlap", "wrong_way")
     ]
     rules = form.get("rules")
     for place, rule in enumerate(rules if isinstance(rules, list | tuple) else (), 1):
@@ -147,7 +147,7 @@ def _yaml_mapping(text: str, file: str) -> Mapping[str, Any]:
 
 
 _NAMED = {name for names in FIELDS.values() for name in names} | {"amount", "currency"}
-_NAMED -= {"schedule", "rules", "limits", "caps", "when", "select"}
+_NAMED -= {"schedule", *PARTS, "caps", "when", "select"}
 
 
 def _problem(file: str, form: Mapping[str, Any], detail: ErrorDetails) -> ScheduleProblem:
@@ -184,14 +184,14 @@ def _problem(file: str, form: Mapping[str, Any], detail: ErrorDetails) -> Schedu
 
 
 def _place(form: Mapping[str, Any], loc: tuple[int | str, ...]) -> tuple[str, str]:
-    """The rule, limit or key that a pydantic location stands in, and the last name in it."""
+    """The rule, further haircut, limit or key that a pydantic location stands in, and the last name in it."""
     names = [str(part) for part in loc if isinstance(part, str)]
     field = names[-1] if names else "schedule"
-    if len(loc) >= 2 and loc[0] in ("rules", "limits") and isinstance(loc[1], int):
-        parts = form[loc[0]]
+    if len(loc) >= 2 and loc[0] in PARTS and isinstance(loc[1], int):
+        parts = form[str(loc[0])]
         part = parts[loc[1]]
         label = str(part.get("label") or "") if isinstance(part, Mapping) else ""
-        return place_of(str(loc[0])[:-1], loc[1] + 1, label), field
+        return place_of(PARTS[str(loc[0])], loc[1] + 1, label), field
     return (names[0] if len(loc) > 1 or field in ("fx_haircut", "assume") else ""), field
 
 

@@ -2,12 +2,12 @@
 
 Exclusions come first: a true one refuses, and so does one that cannot be decided. Then the rules are walked
 (in order, or from the highest haircut down) and the first true one wins, unless one that cannot be decided
-stands before it and would give a lower factor. Then the FX haircut comes off.
+stands before it and would give a lower factor. Then the further haircuts come off, the FX haircut last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from fractions import Fraction
@@ -21,7 +21,16 @@ from eligibility_rules.criteria import FALSE, TRUE, UNKNOWN, Bools, Context, Eva
 from eligibility_rules.facts import Facts
 from eligibility_rules.problems import ScheduleError, ScheduleProblem, did_you_mean
 from eligibility_rules.scalars import day, decimal_text, number, percent
-from eligibility_rules.vocabulary import ColumnCompare, Rule, Schedule, leaves, place_of
+from eligibility_rules.vocabulary import (
+    ColumnCompare,
+    Deduction,
+    FurtherHaircut,
+    FxHaircut,
+    Rule,
+    Schedule,
+    leaves,
+    place_of,
+)
 
 Ints = npt.NDArray[np.int32]
 
@@ -140,15 +149,13 @@ def match(schedule: Schedule, assets: pd.DataFrame | Facts, context: Context) ->
     if schedule.overlap == "error":
         _refuse_overlap(schedule, takers, truths, excluded[0] < 0, facts)
     rule, refused = _taken(schedule, takers, truths, facts.n)
-    factors = [one.factor for one in schedule.rules]
-    fx = schedule.fx_haircut
-    table = [factors, [fx.applied_to(factor) if fx else factor for factor in factors]]
-    with_fx = _fx_applies(schedule, evaluation).astype(np.int8)
-    refused = _no_value(table, with_fx, rule, refused)
+    combinations, less = _deductions(schedule, evaluation)
+    table = [[_less(one.factor, deductions) for one in schedule.rules] for deductions in combinations]
+    refused = _no_value(table, less, rule, refused)
     without_exclusions = refused == Refusal.NONE
     rule, refused = _with_exclusions(rule, refused, *excluded)
     undecided = _unknown_exclusions(schedule, evaluation, exclusions, refused, without_exclusions)
-    return _frozen_match(schedule, evaluation, table, with_fx, rule, refused, undecided)
+    return _frozen_match(schedule, evaluation, table, less, rule, refused, undecided)
 
 
 # -------------------- which rule wins
@@ -173,7 +180,7 @@ def _taken(
 ) -> tuple[Ints, npt.NDArray[np.int8]]:
     """The rule that takes each asset, or the undecided one that stands in the way, or -1; and the refusal.
 
-    The FX haircut comes off every rule alike and keeps their order, so factors are compared without it.
+    Further haircuts come off every rule alike and keep their order, so factors are compared without them.
     """
     ranks = {factor: rank for rank, factor in enumerate(sorted({schedule.rules[place].factor for place in takers}))}
     rank = [ranks.get(rule.factor, -1) for rule in schedule.rules]
@@ -231,11 +238,8 @@ def _refuse_overlap(
 # -------------------- valuation
 
 
-def _fx_applies(schedule: Schedule, evaluation: Evaluation) -> Bools:
-    """Where the FX haircut comes off: where it is true that it does, and where that is unknown."""
-    facts, fx = evaluation.facts, schedule.fx_haircut
-    if fx is None:
-        return np.zeros(facts.n, dtype=np.bool_)
+def _fx_applies(fx: FxHaircut, evaluation: Evaluation) -> Bools:
+    facts = evaluation.facts
     currencies = facts.text("currency")
     base = np.array([currency == evaluation.context.base_currency for currency in currencies.values], dtype=np.bool_)
     differs = ~currencies.look_up(base, False)
@@ -243,28 +247,60 @@ def _fx_applies(schedule: Schedule, evaluation: Evaluation) -> Bools:
     return applies
 
 
+def _deductions(schedule: Schedule, evaluation: Evaluation) -> tuple[list[tuple[Deduction, ...]], Ints]:
+    """The combinations of further haircuts that occur, each in the order they come off, and for each asset the
+    position of its own; the first is the empty one, whether it occurs or not."""
+    combinations: list[tuple[Deduction, ...]] = [()]
+    code = np.zeros(evaluation.facts.n, dtype=np.int64)
+    for deduction, applies in _applies(schedule, evaluation):
+        code = 2 * code + applies
+        occurs = np.bincount(code, minlength=2 * len(combinations)) > 0
+        occurs[0] = True
+        combinations = [
+            (*combinations[pair // 2], deduction) if pair % 2 else combinations[pair // 2]
+            for pair in np.flatnonzero(occurs).tolist()
+        ]
+        code = (np.cumsum(occurs) - 1)[code]
+    return combinations, code.astype(np.int32)
+
+
+def _applies(schedule: Schedule, evaluation: Evaluation) -> Iterator[tuple[Deduction, Bools]]:
+    """Every further haircut, the FX haircut last, with the assets it comes off: where it is true that it does,
+    and where that is unknown."""
+    for further in schedule.further_haircuts:
+        yield further, evaluation.truth_for(further.select, further.margin_type) != FALSE
+    if schedule.fx_haircut is not None:
+        yield schedule.fx_haircut, _fx_applies(schedule.fx_haircut, evaluation)
+
+
+def _less(factor: Fraction, deductions: Sequence[Deduction]) -> Fraction:
+    for deduction in deductions:
+        factor = deduction.applied_to(factor)
+    return factor
+
+
 def _no_value(
     table: Sequence[Sequence[Fraction]],
-    with_fx: npt.NDArray[np.int8],
+    less: Ints,
     rule: Ints,
     refused: npt.NDArray[np.int8],
 ) -> npt.NDArray[np.int8]:
     """Refused as worth nothing where the haircuts together leave no value."""
     worthless = np.array([[factor <= 0 for factor in row] for row in table], dtype=np.bool_)
     taken = refused == Refusal.NONE
-    return np.where(taken & worthless[with_fx, rule], Refusal.NO_VALUE, refused).astype(np.int8)
+    return np.where(taken & worthless[less, rule], Refusal.NO_VALUE, refused).astype(np.int8)
 
 
 def _factors(
-    table: Sequence[Sequence[Fraction]], with_fx: npt.NDArray[np.int8], rule: Ints, eligible: Bools
+    table: Sequence[Sequence[Fraction]], less: Ints, rule: Ints, eligible: Bools
 ) -> tuple[tuple[Fraction, ...], npt.NDArray[np.float64], Ints]:
     """The distinct factors in use, highest first; each asset's as a float and as a position among them."""
     used = np.zeros((len(table), len(table[0])), dtype=np.bool_)
-    used[with_fx[eligible], rule[eligible]] = True
+    used[less[eligible], rule[eligible]] = True
     factors = sorted({table[f][r] for f, r in np.argwhere(used).tolist()}, reverse=True)
     position = {factor: place for place, factor in enumerate(factors)}
     codes = np.array([[position.get(factor, -1) for factor in row] for row in table], dtype=np.int32)
-    code = np.where(eligible, codes[with_fx, rule], -1).astype(np.int32)
+    code = np.where(eligible, codes[less, rule], -1).astype(np.int32)
     floats = np.array([*(float(factor) for factor in factors), 0.0])
     return tuple(factors), floats[code], code
 
@@ -293,13 +329,13 @@ def _frozen_match(
     schedule: Schedule,
     evaluation: Evaluation,
     table: Sequence[Sequence[Fraction]],
-    with_fx: npt.NDArray[np.int8],
+    less: Ints,
     rule: Ints,
     refused: npt.NDArray[np.int8],
     undecided: tuple[UnknownExclusion, ...] = (),
 ) -> Match:
     eligible = refused == Refusal.NONE
-    factors, factor, code = _factors(table, with_fx, rule, eligible)
+    factors, factor, code = _factors(table, less, rule, eligible)
     for array in (eligible, factor, code, rule, refused):
         array.setflags(write=False)
     return Match(
@@ -341,7 +377,7 @@ def _match_listing(schedule: Schedule, facts: Facts, context: Context) -> Match:
     allowed = np.array([line.eligible for line in schedule.listing], dtype=np.bool_)
     listed = np.where(allowed[row], Refusal.NONE, Refusal.LISTED_INELIGIBLE)
     refused = np.where(row < 0, Refusal.NOT_LISTED, listed)
-    plain = np.zeros(facts.n, dtype=np.int8)
+    plain = np.zeros(facts.n, dtype=np.int32)
     return _frozen_match(schedule, Evaluation(facts, context), [factors], plain, row, refused.astype(np.int8))
 
 
@@ -365,17 +401,20 @@ def _why_listed(found: Match, i: int, refusal: Refusal, place: int) -> Reason:
 
 
 def _haircut(schedule: Schedule, rule: Rule, alone: Evaluation) -> str:
-    """`haircut 2 % plus FX 8 %`."""
+    """`haircut 2 % plus 1 % (zero coupon) and then FX 8 %`."""
     if rule.margin_ratio is not None:
         words = f"margin ratio {decimal_text(rule.margin_ratio)}"
     elif rule.valuation_percentage is not None:
         words = f"valuation percentage {percent(rule.valuation_percentage)}"
     else:
         words = f"haircut {percent(rule.haircut or Fraction(0))}"
-    fx = schedule.fx_haircut
-    if fx is None or not _fx_applies(schedule, alone)[0]:
-        return words
-    return f"{words} {'plus' if fx.combine == 'additive' else 'and then'} FX {percent(fx.rate)}"
+    for deduction, applies in _applies(schedule, alone):
+        if applies[0]:
+            joined = "plus" if deduction.combine == "additive" else "and then"
+            rate = percent(deduction.rate)
+            said = f"{rate} ({deduction.label})" if isinstance(deduction, FurtherHaircut) else f"FX {rate}"
+            words = f"{words} {joined} {said}"
+    return words
 
 
 def _said(missing: Sequence[str], facts: Facts) -> str:

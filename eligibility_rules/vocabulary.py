@@ -7,6 +7,7 @@ gets wrong becomes a pydantic error in our own words; `loading` turns all of the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -35,6 +36,8 @@ from eligibility_rules.columns import (
     known_kind,
     rating_column,
 )
+from eligibility_rules.icad import COLUMN as ICAD_COLUMN
+from eligibility_rules.icad import is_code, nearest
 from eligibility_rules.problems import did_you_mean
 from eligibility_rules.ratings import rating_step
 from eligibility_rules.scalars import (
@@ -417,6 +420,8 @@ def _check_value(column: str, text: str) -> None:
     if column == "asset_type" and text not in ASSET_TYPES:
         remedy = did_you_mean(text, ASSET_TYPES) or "Write one of " + ", ".join(ASSET_TYPES)
         raise problem(f"{text} is not an asset_type", text, remedy)
+    if column == ICAD_COLUMN and not is_code(text):
+        raise problem(f"{text} is not a code of {ICAD_COLUMN}", text, nearest(text))
 
 
 Criterion = Annotated[
@@ -558,11 +563,10 @@ def _valuation_problems(raw: object) -> list[PydanticCustomError]:
     return []
 
 
-class FxHaircut(Frozen):
-    """A further haircut where the asset's currency differs from the one the collateral is counted in."""
+class Deduction(Frozen):
+    """What comes off the factor of every rule alike, from the assets for which `select` is true or unknown."""
 
     rate: Exact
-    when: Literal["differs_from_base"] = "differs_from_base"
     combine: Literal["additive", "multiplicative"] = "additive"
     select: Criterion | None = None
     margin_type: MarginType | None = None
@@ -573,8 +577,21 @@ class FxHaircut(Frozen):
         return share_below_one(rate, "rate")
 
     def applied_to(self, factor: Fraction) -> Fraction:
-        """The factor that is left of `factor`: additive 1-h-hfx, multiplicative (1-h)(1-hfx)."""
+        """The factor that is left of `factor`: additive 1-h-r, multiplicative (1-h)(1-r); either keeps their order."""
         return factor - self.rate if self.combine == "additive" else factor * (1 - self.rate)
+
+
+class FurtherHaircut(Deduction):
+    """A haircut on top of that of the rule, such as one point more for zero coupons."""
+
+    label: Text = ""
+    note: str = ""
+
+
+class FxHaircut(Deduction):
+    """A further haircut where the asset's currency differs from the one the collateral is counted in."""
+
+    when: Literal["differs_from_base"] = "differs_from_base"
 
 
 # -------------------- limits
@@ -731,12 +748,37 @@ class Listed(Frozen):
     max_value: Exact | None = None
 
 
+UNDATED = "undated"
+_AS_OF = re.compile(r"^\d{4}(-(0[1-9]|1[0-2]))?$")
+
+
+def as_of_text(value: object) -> str | None:
+    """The day, month or year that the figures of a schedule are of, or `undated` for a source that has none."""
+    text = text_of(value) if value not in (None, "") else None
+    if text is not None and text != UNDATED and not _AS_OF.match(text) and day(text) is None:
+        raise problem(f"{text} is not a date", text, "Write 2026-07-01, 2026-07, 2026 or undated")
+    return text
+
+
+def left_out(value: object) -> tuple[str, ...]:
+    """A list of texts, which may be empty: nothing of the source is left out."""
+    return () if value is None or value == "" or value in ([], ()) else texts_of(value)
+
+
 class Schedule(Frozen):
-    """What one agreement accepts: rules or a list, with haircuts and limits."""
+    """What one agreement accepts: rules or a list, with haircuts and limits.
+
+    `as_of` (of the figures) and `leaves_out` (what the source says and the schedule does not) tell a reader how
+    far to trust it; neither has a part in matching. Further haircuts come off in the order they are written,
+    before the FX haircut.
+    """
 
     name: Text
     source: str = ""
+    as_of: Annotated[str | None, BeforeValidator(as_of_text)] = None
     note: str = ""
+    leaves_out: Annotated[tuple[str, ...], BeforeValidator(left_out)] = ()
+    further_haircuts: tuple[FurtherHaircut, ...] = ()
     fx_haircut: FxHaircut | None = None
     overlap: Literal["first", "highest_haircut", "error"] = "first"
     assume: dict[str, Text] = Field(default_factory=dict)
@@ -752,7 +794,7 @@ class Schedule(Frozen):
         if not isinstance(raw, Mapping):
             return raw
         named = dict(raw)
-        for key, word in (("rules", "rule"), ("limits", "limit")):
+        for key, word in PARTS.items():
             parts = raw.get(key)
             if isinstance(parts, Sequence) and not isinstance(parts, str):
                 named[key] = tuple(_labelled(part, f"{word} {place}") for place, part in enumerate(parts, 1))
@@ -782,6 +824,9 @@ class Schedule(Frozen):
         for place, rule in enumerate(self.rules, 1):
             if rule.when is not None:
                 yield place_of("rule", place, rule.label), rule.when
+        for place, further in enumerate(self.further_haircuts, 1):
+            if further.select is not None:
+                yield place_of("further haircut", place, further.label), further.select
         if self.fx_haircut is not None and self.fx_haircut.select is not None:
             yield "fx_haircut", self.fx_haircut.select
         for place, limit in enumerate(self.limits, 1):
@@ -812,7 +857,12 @@ class Schedule(Frozen):
     def margin_sensitive(self) -> bool:
         """Whether the margin type of a call changes what the schedule says."""
         fx = self.fx_haircut is not None and self.fx_haircut.margin_type is not None
-        return fx or any(rule.margin_type is not None for rule in self.rules)
+        further = any(one.margin_type is not None for one in self.further_haircuts)
+        return fx or further or any(rule.margin_type is not None for rule in self.rules)
+
+
+PARTS = {"rules": "rule", "further_haircuts": "further haircut", "limits": "limit"}
+"""The lists of a schedule, and what one of each is called."""
 
 
 def place_of(word: str, place: int, label: str) -> str:
@@ -827,13 +877,14 @@ def _labelled(part: object, label: str) -> object:
     return part
 
 
-for _model in (AllOf, AnyOf, Not, Rule, FxHaircut, Limit, Schedule):
+for _model in (AllOf, AnyOf, Not, Rule, Deduction, FurtherHaircut, FxHaircut, Limit, Schedule):
     _model.model_rebuild()
 
 FIELDS: dict[str, tuple[str, ...]] = {
     "schedule": tuple(name for name in Schedule.model_fields if name != "listing"),
     "rules": tuple(Rule.model_fields),
     "limits": (*Limit.model_fields, "of", "max"),
+    "further_haircuts": tuple(FurtherHaircut.model_fields),
     "fx_haircut": tuple(FxHaircut.model_fields),
     "caps": ("of", "max"),
     "rating": tuple(Rating.model_fields),

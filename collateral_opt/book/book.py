@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from eligibility_rules import Schedule, ScheduleError, minor_unit
+from eligibility_rules.writing import canonical_text
 
 from ..errors import BookError, Finding
 from . import checks
@@ -21,6 +22,7 @@ from .codes import finding
 from .house import HouseLimit, parse_house_limits
 from .house_groups import house_findings
 from .in_full import in_full
+from .remembered import Remembered
 from .schedules import find_schedule, problems, read_schedules
 from .settings import Settings, read_settings
 from .tables import REQUIRED_TABLES, ROW_MODELS, Table, empty, hint, normalise
@@ -270,12 +272,12 @@ class Book:
 
         add("settings", self.settings.model_dump_json())
         for name in ROW_MODELS:
-            lines = _canonical_rows(getattr(self, name))
+            lines = _ROWS(getattr(self, name))
             add(name, str(len(lines)), *lines)
         for name in sorted(self.schedules):
-            add("schedule", name, self.schedules[name].model_dump_json())
+            add("schedule", name, _SCHEDULE(self.schedules[name]))
         for limit in self.house_limits:
-            add("house limit", limit.model_dump_json())
+            add("house limit", canonical_text(limit))
         return whole.hexdigest()
 
 
@@ -294,6 +296,11 @@ def _canonical_rows(frame: pd.DataFrame) -> list[str]:
             cells = [f"{head}{v!r}" if v is not None and v == v else "" for v in series.tolist()]
         columns.append(cells)
     return sorted(";".join(filter(None, row)) for row in zip(*columns, strict=True))
+
+
+# A book changed in some figures shares all else with the one it was made from.
+_ROWS = Remembered(_canonical_rows)
+_SCHEDULE: Remembered[Schedule, str] = Remembered(canonical_text)
 
 
 def _with_defaults(table: Table, settings: Settings | None) -> Table:

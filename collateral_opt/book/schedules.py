@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.resources import as_file, files
-from pathlib import Path
 
-from eligibility_rules import Schedule, ScheduleError, load_schedule, parse_schedule
+from eligibility_rules import Schedule, ScheduleError, parse_schedule, published
 
 from ..errors import Finding
 from .codes import finding
 
-SUFFIXES = (".yaml", ".yml", ".csv")
+SUFFIXES = published.SUFFIXES
 
 
 def find_schedule(name: str, local: Mapping[str, Schedule]) -> Schedule | None:
@@ -21,16 +19,7 @@ def find_schedule(name: str, local: Mapping[str, Schedule]) -> Schedule | None:
     """
     if name in local:
         return local[name]
-    folder = files("eligibility_rules").joinpath("published")
-    # A name is no path: it must not lead out of the folder.
-    if name != Path(name).name or name.startswith("."):
-        return None
-    for suffix in SUFFIXES:
-        entry = folder.joinpath(name + suffix)
-        if entry.is_file():
-            with as_file(entry) as path:
-                return load_schedule(path)
-    return None
+    return published.find(name)
 
 
 def table_name(name: str) -> str:

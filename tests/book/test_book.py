@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
-from collateral_opt.book import Book, Settings, schedules
+from collateral_opt.book import Book, Settings
 from collateral_opt.book.checks import luhn_sum
 from collateral_opt.book.tables import ROW_MODELS, Kind, kind
 from collateral_opt.errors import BookError
+from eligibility_rules import published
 from tests.book.small import Desk, found_in
 
 IDENTIFIERS = [
@@ -359,6 +361,27 @@ def test_the_digest_changes_with_the_content(change: str) -> None:
     assert desk.book().digest != before
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("{all: [{asset_type: debt}, {currency: EUR}]}", "{any: [{asset_type: debt}, {currency: EUR}]}"),
+        ("{own_issue: true}", "{domestic_currency: true}"),
+    ],
+)
+@pytest.mark.parametrize("where", ["schedule", "house limit"])
+def test_the_digest_tells_criteria_apart_that_differ_in_their_word_alone(one: str, other: str, where: str) -> None:
+    digests = set()
+    for when in (one, other):
+        desk = Desk()
+        if where == "schedule":
+            desk.schedules["vm.yaml"] = f"rules:\n  - when: {when}\n    haircut: 0.02\n"
+            digests.add(desk.book().digest)
+        else:
+            limit = {"label": "l", "select": yaml.safe_load(when), "of": "held", "max": 0.5}
+            digests.add(desk.book().replace(house_limits=[limit]).digest)
+    assert len(digests) == 2
+
+
 # ------------------------------------------------------------------------------------ books of books
 
 
@@ -423,7 +446,7 @@ def test_a_published_schedule_is_found_by_its_name(tmp_path: Path, monkeypatch: 
     (tmp_path / "published").mkdir()
     (tmp_path / "published" / "ccp-x.yaml").write_text("name: ccp-x\nrules: [{haircut: 0.1}]\n")
     (tmp_path / "secret.yaml").write_text("name: secret\nrules: [{haircut: 0.1}]\n")
-    monkeypatch.setattr(schedules, "files", lambda package: tmp_path)
+    monkeypatch.setattr(published, "files", lambda package: tmp_path / "published")
     desk = Desk()
     desk.rows["agreements"][0]["schedule"] = "ccp-x"
     assert set(desk.book().schedules) == {"vm", "ccp-x"}

@@ -194,6 +194,17 @@ rules = st.lists(
     max_size=5,
 )
 
+further_haircuts = st.lists(
+    st.fixed_dictionaries(
+        {
+            "rate": st.sampled_from(["0", "0.01", "0.03", "0.5"]),
+            "combine": st.sampled_from(["additive", "multiplicative"]),
+        },
+        optional={"select": criteria, "margin_type": st.sampled_from(["im", "vm"])},
+    ),
+    max_size=3,
+)
+
 
 def frame_of(assets: list[Asset]) -> pd.DataFrame:
     names = [
@@ -244,6 +255,14 @@ def test_de_morgan(one: dict[str, Any], two: dict[str, Any], assets: list[Asset]
     assert truths({"not": {"not": one}}, assets, context).tolist() == truths(one, assets, context).tolist()
 
 
+def applies(further: dict[str, Any], asset: Asset, context: Context) -> bool:
+    """A further haircut comes off unless its selection or its margin type is known to be another."""
+    wanted = further.get("margin_type")
+    if wanted is not None and context.margin_type is not None and context.margin_type != wanted:
+        return False
+    return "select" not in further or evaluate(further["select"], asset, context) is not False
+
+
 def decide(data: dict[str, Any], asset: Asset, context: Context) -> tuple[Refusal, Fraction, int]:
     """Refusal, factor and rule of one asset, from the words of the book alone."""
 
@@ -273,10 +292,12 @@ def decide(data: dict[str, Any], asset: Asset, context: Context) -> tuple[Refusa
         place, factor, _ = min(true, key=lambda taker: (taker[1], taker[0]))
     if any(taker[1] < factor for taker in unknown):
         return Refusal.RULE_UNKNOWN, Fraction(0), -2
+    deductions = [one for one in data["further_haircuts"] if applies(one, asset, context)]
     if asset["currency"] != "USD":
-        rate = Fraction(data["fx_haircut"]["rate"])
-        additive = data["fx_haircut"]["combine"] == "additive"
-        factor = factor - rate if additive else factor * (1 - rate)
+        deductions.append(data["fx_haircut"])
+    for one in deductions:
+        rate = Fraction(one["rate"])
+        factor = factor - rate if one["combine"] == "additive" else factor * (1 - rate)
     return (Refusal.NO_VALUE if factor <= 0 else Refusal.NONE), factor, place
 
 
@@ -285,13 +306,20 @@ def decide(data: dict[str, Any], asset: Asset, context: Context) -> tuple[Refusa
     rules,
     st.sampled_from(["first", "highest_haircut", "error"]),
     st.sampled_from(["additive", "multiplicative"]),
+    further_haircuts,
     assets_drawn,
     contexts,
 )
 def test_matching_decides_as_asset_by_asset(
-    drawn: list[dict[str, Any]], overlap: str, combine: str, assets: list[Asset], context: Context
+    drawn: list[dict[str, Any]],
+    overlap: str,
+    combine: str,
+    further: list[dict[str, Any]],
+    assets: list[Asset],
+    context: Context,
 ) -> None:
-    data = {"rules": drawn, "overlap": overlap, "fx_haircut": {"rate": "0.08", "combine": combine}}
+    fx = {"rate": "0.08", "combine": combine}
+    data = {"rules": drawn, "overlap": overlap, "further_haircuts": further, "fx_haircut": fx}
     schedule = parse_schedule(data, "s")
     try:
         expected = [decide(data, asset, context) for asset in assets]

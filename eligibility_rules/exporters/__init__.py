@@ -1,0 +1,1 @@
+"""Writes schedules in the forms that others read, and says what those cannot hold."""
