@@ -73,7 +73,8 @@ FOOT = """
 A row without value (N/A, 100 %) has no rule, so that what it speaks of is refused. Rows can share a rule, and a rule
 can be of no row: an exclusion, or a footnote. Three rows of credit-td-saba-2025 are the tiers above which nothing
 counts, and are limits. *Stricter* says that the schedule may count less than its source would, *laxer* that it may
-count more and somebody must look, *none* that nothing changes.
+count more and somebody must look, *none* that nothing changes. A bond that has matured satisfies every band of
+maturity that only has an upper end: a book does not deliver it, but `match` alone does not ask.
 
 What no schedule can say yet, and therefore is left out of all: haircuts in steps of liquidation days, the least number
 of obligors or industries, the haircut of a fund by what it holds, limits over several agreements (a book's
