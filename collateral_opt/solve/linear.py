@@ -202,10 +202,11 @@ def _in_whole(
     sources = len(whole.facts.sources)
     x = np.zeros(len(edges))
     x[np.searchsorted(edges.use * sources + edges.source, use * sources + source)] = amount
-    x, stands = corner(network, x, solver, limits)
+    short = _short(network, x, reduction, found)
+    x, stands = (x, None) if short.any() else corner(network, x, solver, limits)
     flows = Flows(
         x=x,
-        short=_short(network, x, reduction, found),
+        short=short,
         cost=found.cost,
         bound=found.bound,
         duals=_prices(reduction, reduced, found.duals),
@@ -216,7 +217,7 @@ def _in_whole(
 
 def corner(network: Network, x: Floats, solver: Solver, limits: Limits) -> tuple[Floats, Standing | None]:
     """Flows [edges] at a corner of those that cost no more than ``x`` and use no other edges, so few of them; and where
-    columns and rows stand there, if the solver says so.
+    columns and rows stand there, if the solver says so. ``x`` leaves nothing short, and so does its corner.
     """
     edge = np.flatnonzero(x > 0)
     program = formulate(network, edge)
@@ -225,7 +226,7 @@ def corner(network: Network, x: Floats, solver: Solver, limits: Limits) -> tuple
     cost[len(edge) :] = PENALTY
     session = solver.load(replace(scaled, cost=cost))
     found = session.solve(limits.now())
-    if found.status is not Status.OPTIMAL:
+    if found.status is not Status.OPTIMAL or np.any(found.x[len(edge) :] > COVERED):
         return x, None
     flows = np.zeros(len(x))
     flows[edge] = np.clip(found.x[: len(edge)], 0.0, None) * scaling.column[: len(edge)]
