@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from collateral_opt.book import Book
-from collateral_opt.book.schedules import find_schedule
 from collateral_opt.errors import UsageError
-from eligibility_rules import Context, Reason, Schedule, ScheduleError, load_schedule, match
+from eligibility_rules import Context, Reason, Schedule, ScheduleError, match
+from eligibility_rules.naming import schedule_named
 
 
 @dataclass(frozen=True)
@@ -87,13 +86,8 @@ def _row(book: Book, table: str, column: str, name: str) -> dict[str, object]:
 
 
 def _schedule(book: Book, name: str) -> Schedule:
-    found = find_schedule(name, book.schedules)
-    if found is not None:
-        return found
-    if not Path(name).is_file():
-        raise UsageError(f"There is no schedule {name!r}: not in the book, not published, and no file.")
     try:
-        return load_schedule(Path(name))
+        return schedule_named(name, book.schedules)
     except ScheduleError as error:
         raise UsageError(str(error)) from None
 

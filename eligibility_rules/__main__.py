@@ -15,7 +15,8 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from eligibility_rules.naming import schedule_named
+from eligibility_rules.columns import ASSET_TYPES
+from eligibility_rules.naming import schedule_named, two_schedules
 from eligibility_rules.problems import ScheduleError, ScheduleProblem, did_you_mean
 from eligibility_rules.vocabulary import Schedule
 from eligibility_rules.words import printable
@@ -72,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     diff.add_argument("after", metavar="AFTER", help=_OF_A_SCHEDULE)
     diff.add_argument("--assets", type=Path, metavar="FILE", help="a .csv of assets: which of them feel it")
     diff.add_argument("--as-of", type=_day, metavar="DATE", help="the day assets are read on, such as 2026-07-01")
-    diff.add_argument("--base-currency", metavar="CURRENCY", help="the currency collateral is counted in")
+    diff.add_argument("--base-currency", type=_currency, metavar="CURRENCY", help="what collateral is counted in: USD")
     diff.add_argument("--margin-type", choices=("im", "vm"), help="of the call")
     diff.add_argument("--owner-parent", metavar="ID", help="the poster's own group, for own issues")
     diff.set_defaults(run=_diff)
@@ -84,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     cdm.add_argument("--party", choices=("1", "2"), help="only what this party may post")
     cdm.add_argument("--haircut-is", choices=("haircut", "valuation"), default="haircut", help="of haircutPercentage")
     cdm.add_argument("--fx-haircut", metavar="SHARE", help="the rate, where an agreement only says Standard: 0.08")
+    cdm.add_argument("--issuer", action="append", metavar="NAME=ID", help="what the assets call an issuer named there")
     cdm.add_argument("--terms", type=Path, metavar="FILE", help="write the agreement's terms there (.csv) too")
     cdm.add_argument("--findings", type=Path, metavar="FILE", help="write what was found there (.csv) too")
     cdm.add_argument("--us", choices=("1", "2"), default="1", help="which party we are in the terms")
@@ -119,6 +121,12 @@ def _day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text} is not a date such as 2026-07-01") from None
+
+
+def _currency(text: str) -> str:
+    if len(text) == 3 and text.isascii() and text.isalpha() and text.isupper():
+        return text
+    raise argparse.ArgumentTypeError(f"{text} is not a currency such as USD")
 
 
 def _width() -> int:
@@ -176,9 +184,13 @@ def _cdm(schedule: Schedule, partly: bool) -> str:
 def _diff(asked: argparse.Namespace) -> int:
     from eligibility_rules.differences import asset_differences, differences, differences_text
 
-    before, after = schedule_named(asked.before), schedule_named(asked.after)
+    before, after = two_schedules(asked.before, asked.after)
     found = differences(before, after)
     felt = None
+    read_with = ("as_of", "base_currency", "margin_type", "owner_parent")
+    alone = [f"--{word.replace('_', '-')}" for word in read_with if getattr(asked, word) is not None]
+    if asked.assets is None and alone:
+        raise _wrong(", ".join(alone), "says how assets are read, and none are named", "Add --assets FILE")
     if asked.assets is not None:
         if asked.as_of is None or asked.base_currency is None:
             raise _wrong("--assets", "assets are read on a day and in a currency", "Add --as-of and --base-currency")
@@ -186,7 +198,7 @@ def _diff(asked: argparse.Namespace) -> int:
 
         context = Context(asked.as_of, asked.base_currency, asked.margin_type, asked.owner_parent)
         felt = asset_differences(before, after, _assets(asked.assets), context)
-    print(f"{printable(before.name)} -> {printable(after.name)}\n\n{differences_text(found, felt)}")
+    print(f"{printable(asked.before)} -> {printable(asked.after)}\n\n{differences_text(found, felt)}")
     return DIFFERENT if found or felt else SAME
 
 
@@ -194,14 +206,37 @@ def _assets(path: Path) -> pd.DataFrame:
     """A table of assets as text; an empty cell is unknown."""
     import pandas as pd
 
-    try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as failed:
-        raise _wrong(str(path), f"not readable as a table: {failed}", "Save it as CSV in UTF-8") from None
-    if "asset_id" not in frame:
-        remedy = did_you_mean("asset_id", frame.columns) or "Add it: what each asset is called"
-        raise _wrong(str(path), "has no column asset_id", remedy)
-    return frame.replace("", None)
+    from eligibility_rules.lists import read_rows
+
+    problems: list[ScheduleProblem] = []
+
+    def wrong(line: int, value: str, message: str, remedy: str) -> None:
+        problems.append(ScheduleProblem(str(path), f"line {line}", value, message, remedy))
+
+    _, header, rows = read_rows(path, ["asset_id"])
+    for name in dict.fromkeys(name for name in header if name and header.count(name) > 1):
+        problems.append(ScheduleProblem(str(path), "", name, f"{name} heads two columns", "Rename one"))
+    lines: dict[str, int] = {}
+    cells: list[list[str]] = []
+    for line, row in rows:
+        if not any(row):
+            continue
+        if any(row[len(header) :]):
+            message = f"has {len(row)} cells under {len(header)} columns"
+            wrong(line, "", message, "Quote a cell that has a delimiter in it")
+        cells.append([*row[: len(header)], *[""] * (len(header) - len(row))])
+        told = dict(zip(header, cells[-1], strict=True))
+        asset, kind = told["asset_id"], told.get("asset_type")
+        if not asset:
+            wrong(line, "", "asset_id is empty", "Fill it, or take the line out")
+        elif lines.setdefault(asset, line) != line:
+            wrong(line, asset, f"asset_id {asset} stands on line {lines[asset]} already", "Keep one of the two lines")
+        if kind and kind not in ASSET_TYPES:
+            remedy = did_you_mean(kind, ASSET_TYPES) or f"Write one of {', '.join(ASSET_TYPES)}"
+            wrong(line, kind, f"asset_type is {kind}", remedy)
+    if problems:
+        raise ScheduleError(problems)
+    return pd.DataFrame(cells, columns=header, dtype=object)[[name for name in header if name]].replace("", None)
 
 
 def _import_cdm(asked: argparse.Namespace) -> int:
@@ -212,6 +247,7 @@ def _import_cdm(asked: argparse.Namespace) -> int:
         haircut_is=asked.haircut_is,
         fx_haircut=commands.fx_rate(asked.fx_haircut),
         party=commands.party(int(asked.party)) if asked.party else None,
+        issuers=commands.issuers(asked.issuer or ()),
     )
     imported, written = commands.import_cdm(
         asked.file,

@@ -7,6 +7,7 @@ import io
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -166,6 +167,17 @@ def fx_rate(text: str | None) -> Fraction | None:
         raise _wrong("--fx-haircut", context["message"], context["remedy"]) from None
 
 
+def issuers(said: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """`["Government of Canada=CAN"]` as what the asset table calls an issuer; said twice, it has two names."""
+    names: dict[str, tuple[str, ...]] = {}
+    for one in said:
+        name, sign, ours = (part.strip() for part in one.rpartition("="))
+        if not (name and sign and ours):
+            raise _wrong("--issuer", f"{one} is not a name and what stands for it", 'Write --issuer "US Treasury=UST"')
+        names[name] = tuple(dict.fromkeys((*names.get(name, ()), ours)))
+    return names
+
+
 def party(number: int) -> Party:
     """Party 1 or 2."""
     return "party1" if number == 1 else "party2"
@@ -201,9 +213,11 @@ def list_text(found: ListRead, out: Path) -> str:
     """What came of it: how many assets, what was left unread, what is in doubt."""
     lines = found.schedule.listing
     eligible = sum(row.eligible for row in lines)
-    said = [f"{len(lines):,} assets, {eligible:,} of them eligible"]
+    said = [f"{_count(len(lines), 'asset')}, {eligible:,} of them eligible"]
+    if found.no:
+        said.append(f"not eligible: {', '.join(printable(cell) or 'an empty cell' for cell in found.no)}")
     if found.repeated:
-        said.append(f"{found.repeated:,} lines stood there more than once")
+        said.append(f"{_count(found.repeated, 'line')} said again what another says")
     if found.unread:
         said.append(f"not read: {', '.join(map(printable, found.unread))}")
     return "\n".join([*said, f"written to {printable(out)}"])
@@ -216,18 +230,35 @@ def _target(path: Path, suffix: str) -> Path:
 
 
 def write_texts(texts: Mapping[Path, str], *, force: bool = False) -> None:
-    """Write files, each whole or not at all; none of them if one is there already and `force` is not given."""
-    there = [path for path in texts if path.exists()]
-    if there and not force:
-        raise ScheduleError(
-            ScheduleProblem(str(path), "", "", "is there already", "Choose another name, or replace it with --force")
-            for path in there
-        )
-    for path, text in texts.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        staged = path.with_name(f".{path.name}.partial")
-        staged.write_text(text, encoding="utf-8", newline="\n")
-        staged.replace(path)
+    """Write files, all of them or none; none if one is there already and `force` is not given.
+
+    Raises ScheduleError, and OSError with the name of the file that cannot be written.
+    """
+    problems = [
+        ScheduleProblem(str(path), "", "", "is a folder", "Name the file in it")
+        if path.is_dir()
+        else ScheduleProblem(str(path), "", "", "is there already", "Choose another name, or replace it with --force")
+        for path in texts
+        if path.is_dir() or (path.exists() and not force)
+    ]
+    if problems:
+        raise ScheduleError(problems)
+    staged: dict[Path, Path] = {}
+    path = Path()
+    try:
+        for path, text in texts.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            staged[path] = path.with_name(f".{path.name}.partial")
+            staged[path].write_text(text, encoding="utf-8", newline="\n")
+        for path, partial in staged.items():
+            partial.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    finally:
+        for partial in staged.values():
+            # Whatever kept the file from being written may keep it from being looked for.
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
 
 
 def _count(many: int, word: str) -> str:

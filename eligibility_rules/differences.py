@@ -6,8 +6,9 @@ Criteria are compared by what they mean as written: the order of values and of c
 from __future__ import annotations
 
 import json
+import textwrap
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal, TypeVar
@@ -19,30 +20,28 @@ from eligibility_rules.facts import Facts
 from eligibility_rules.matching import Match, match
 from eligibility_rules.scalars import percent
 from eligibility_rules.vocabulary import (
-    AllOf,
-    AnyOf,
     ColumnIn,
     Criterion,
     FurtherHaircut,
     Limit,
     Listed,
-    Not,
     Rule,
     Schedule,
     place_of,
 )
 from eligibility_rules.words import (
     EVERYTHING,
+    amount_words,
     caps_words,
     condition,
     conjuncts,
     deduction_words,
-    disjuncts,
     printable,
     valuation_words,
 )
-from eligibility_rules.writing import criterion_form, plain, yaml_line
+from eligibility_rules.writing import WIDTH, criterion_form, plain, yaml_line
 
+Felt = TypeVar("Felt")
 Change = Literal["added", "removed", "changed", "moved"]
 Part = TypeVar("Part", Rule, Limit, FurtherHaircut)
 
@@ -244,22 +243,7 @@ def _limit(limit: Limit) -> str:
 
 def _key(criterion: Criterion | None) -> str:
     """A text that two criteria share exactly where they are the same but for order and needless nesting."""
-    return "" if criterion is None else json.dumps(_canonical(criterion), sort_keys=True)
-
-
-def _canonical(criterion: Criterion) -> Any:
-    match criterion:
-        case AllOf() | AnyOf():
-            inner = conjuncts(criterion) if isinstance(criterion, AllOf) else disjuncts(criterion)
-            parts = {json.dumps(form, sort_keys=True): form for form in map(_canonical, inner)}
-            only = [parts[key] for key in sorted(parts)]
-            return only[0] if len(only) == 1 else {criterion.word: only}
-        case Not():
-            return {"not": _canonical(criterion.criterion)}
-        case ColumnIn():
-            return {criterion.column: sorted(criterion.values)}
-        case _:
-            return criterion_form(criterion)
+    return "" if criterion is None else json.dumps(criterion_form(criterion, ordered=True), sort_keys=True)
 
 
 Pairs = list[tuple[int, int]]
@@ -404,10 +388,16 @@ def _listed(row: Listed) -> str:
 
 
 def _figure(what: str, value: Any) -> str:
-    return "" if value is None else percent(value) if what == "haircut" else str(plain(value))
+    if value is None:
+        return ""
+    if isinstance(value, Fraction):
+        return percent(value) if what == "haircut" else amount_words(value)
+    return str(plain(value))
 
 
 # -------------------- what becomes of assets
+
+_CHANGES = ("refused", "factor", "taken")
 
 
 @dataclass(frozen=True)
@@ -425,9 +415,11 @@ class AssetDifference:
         """Newly taken, newly refused, or taken by both at another factor."""
         return "taken" if self.before is None else "refused" if self.after is None else "factor"
 
-    def __str__(self) -> str:
+    @property
+    def sentences(self) -> tuple[str, str, str]:
+        """What becomes of it, and both reasons: all that assets which feel the same have in common."""
         factors = ["refused" if factor is None else percent(factor) for factor in (self.before, self.after)]
-        return f"{self.asset_id}: {factors[0]} -> {factors[1]}. Before: {self.why_before}. After: {self.why_after}."
+        return f"{factors[0]} -> {factors[1]}", f"Before: {self.why_before}.", f"After: {self.why_after}."
 
 
 def asset_differences(
@@ -443,7 +435,7 @@ def asset_differences(
     for i in range(facts.n):
         factors = _factor(old, i), _factor(new, i)
         if factors[0] != factors[1]:
-            found.append(AssetDifference(facts.asset_id(i), *factors, old.why(i).sentence, new.why(i).sentence))
+            found.append(AssetDifference(facts.asset_id(i), *factors, _why(before, old, i), _why(after, new, i)))
     return tuple(found)
 
 
@@ -452,15 +444,59 @@ def _factor(found: Match, i: int) -> Fraction | None:
     return None if code < 0 else found.factors[code]
 
 
+def _why(schedule: Schedule, found: Match, i: int) -> str:
+    """The reason; of a list without the line's number, which says nothing and hides that others feel the same."""
+    reason = found.why(i)
+    line = f"{reason.rule} of the list"
+    return reason.sentence.replace(line, "the list") if schedule.listing and reason.rule else reason.sentence
+
+
 def counts_text(assets: Sequence[AssetDifference]) -> str:
     """How many assets feel what."""
-    counts = {change: sum(one.change == change for one in assets) for change in ("taken", "refused", "factor")}
-    return "{taken:,} newly taken, {refused:,} newly refused, {factor:,} at another factor".format(**counts)
+    counts = {change: sum(one.change == change for one in assets) for change in _CHANGES}
+    return "Assets: {refused:,} newly refused, {factor:,} at another factor, {taken:,} newly taken".format(**counts)
+
+
+def alike(
+    assets: Iterable[Felt], difference: Callable[[Felt], AssetDifference], worth: Callable[[Felt], float] = lambda _: 0
+) -> list[list[Felt]]:
+    """What feels the same for the same reasons, put together: first what is refused, then by worth, as given."""
+    groups: dict[tuple[str, ...], list[Felt]] = {}
+    for one in assets:
+        groups.setdefault(difference(one).sentences, []).append(one)
+    return sorted(
+        groups.values(),
+        key=lambda group: (_CHANGES.index(difference(group[0]).change), -sum(map(worth, group))),
+    )
 
 
 def differences_text(found: Sequence[Difference], assets: Sequence[AssetDifference] | None = None) -> str:
     """Both as lines; `assets` is None where none were asked about."""
-    lines = [printable(one) for one in found] or ["The schedules say the same."]
+    lines = said_text(found)
     if assets is not None:
-        lines += ["", f"Assets: {counts_text(assets)}", *(f"  {printable(one)}" for one in assets)]
+        lines += ["", counts_text(assets)]
+        for group in alike(assets, lambda one: one):
+            lines += group_head(group[0], len(group))
+            lines += names_lines([one.asset_id for one in group])
     return "\n".join(lines)
+
+
+def said_text(found: Sequence[Difference]) -> list[str]:
+    """What the schedules say otherwise, a line each."""
+    return [printable(one) for one in found] or ["The schedules say the same."]
+
+
+def group_head(one: AssetDifference, many: int, more: str = "") -> list[str]:
+    """What heads so many assets that feel the same as this one, with what `more` is to be said of them all."""
+    what, *reasons = one.sentences
+    head = f"{what}: {many:,} asset{'' if many == 1 else 's'}{more}"
+    return ["", f"  {head}", *(f"    {printable(reason)}" for reason in reasons)]
+
+
+def names_lines(names: Sequence[str], before: str = "") -> list[str]:
+    """Names parted by commas, in lines of 120 characters; none is broken."""
+    text = before + ", ".join(map(printable, names))
+    indent = " " * 6
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )

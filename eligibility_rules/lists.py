@@ -4,8 +4,8 @@
     found = read_list("eligible_assets.csv", columns)
     found.schedule, found.unread
 
-Figures are read exactly or refused: nothing is guessed about percent, and a decimal comma only where no cell speaks
-against it.
+Figures are read exactly or refused: nothing is guessed about percent, and a decimal mark is found out only where the
+figures can be read with no other.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _ISIN = re.compile(r"^[A-Z]{2}[A-Z0-9]{9}[0-9]$")
 _CUSIP = re.compile(r"^[A-Z0-9]{8}[0-9]$")
 _FIGURE = {
-    ".": re.compile(r"^[+-]?([0-9]+|[0-9]{1,3}([, '][0-9]{3})+)?(\.[0-9]+)?$"),
-    ",": re.compile(r"^[+-]?([0-9]+|[0-9]{1,3}([. '][0-9]{3})+)?(,[0-9]+)?$"),
+    ".": re.compile(r"^[+-]?([0-9]+|[1-9][0-9]{0,2}([, '][0-9]{3})+)?(\.[0-9]+)?$"),
+    ",": re.compile(r"^[+-]?([0-9]+|[1-9][0-9]{0,2}([. '][0-9]{3})+)?(,[0-9]+)?$"),
 }
+SAY_PERCENT = "Say that figures are percent (--percent)"
 
 
 class Row(NamedTuple):
@@ -78,11 +79,12 @@ class ListColumns:
 
 @dataclass(frozen=True)
 class ListRead:
-    """A list as a schedule, sorted by asset; `unread` columns of the file, how many lines `repeated` another, and
-    `doubts`, sentences about what looks otherwise than it was said to be."""
+    """A list as a schedule, sorted by asset; `unread` columns of the file, the cells that were taken to mean `no`, how
+    many lines `repeated` another, and `doubts`, sentences about what looks otherwise than it was said to be."""
 
     schedule: Schedule
     unread: tuple[str, ...]
+    no: tuple[str, ...]
     repeated: int
     doubts: tuple[str, ...]
 
@@ -94,7 +96,7 @@ def read_list(path: str | Path, columns: ListColumns, name: str | None = None) -
     """
     file = Path(path)
     _check_columns(columns, str(file))
-    delimiter, header, rows = _table(_text(file), columns, str(file))
+    delimiter, header, rows = read_rows(file, columns.named, columns.delimiter)
     lines = _Lines(str(file), columns, columns.decimal or _decimal(rows, header, columns, delimiter, str(file)))
     for row in rows:
         if any(row.cells):
@@ -102,7 +104,8 @@ def read_list(path: str | Path, columns: ListColumns, name: str | None = None) -
     unread = tuple(column for column in header if column and column not in columns.named)
     listing = lines.listing()
     schedule = Schedule.model_validate({"name": name or file.stem, "listing": listing})
-    return ListRead(schedule, unread, lines.repeated, tuple(_doubts(schedule, columns)))
+    doubts = (*_doubts(schedule, columns), *lines.doubts())
+    return ListRead(schedule, unread, tuple(sorted(lines.no)), lines.repeated, doubts)
 
 
 def _doubts(schedule: Schedule, columns: ListColumns) -> Iterator[str]:
@@ -140,29 +143,43 @@ def _text(file: Path) -> str:
     except FileNotFoundError:
         raise _one(str(file), "", "", "there is no such file", "Check the name") from None
     utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if data.startswith(b"PK\x03\x04"):
+        raise _one(str(file), "", "", "the file is a workbook", "Save its sheet as CSV")
+    if not data.strip():
+        raise _one(str(file), "", "", "the file is empty", "Check that it was saved whole")
+    if not utf16 and b"\0" in data:
+        remedy = "Save it as UTF-8, or as UTF-16 with its mark"
+        raise _one(str(file), "", "", "the file is no text in UTF-8", remedy)
     try:
         return data.decode("utf-16" if utf16 else "utf-8-sig")
     except UnicodeDecodeError as failed:
-        raise _one(str(file), f"byte {failed.start}", "", "the file is not UTF-8", "Save it as UTF-8") from None
+        line = 1 + data.count(b"\n", 0, failed.start)
+        raise _one(
+            str(file), "" if utf16 else f"line {line}", "", "the file is not UTF-8", "Save it as UTF-8"
+        ) from None
 
 
-def _table(text: str, columns: ListColumns, file: str) -> tuple[str, list[str], list[Row]]:
-    """The delimiter, the line that heads the columns, and the lines below it."""
+def read_rows(file: Path, named: Sequence[str], delimiter: str | None = None) -> tuple[str, list[str], list[Row]]:
+    """The delimiter, the first line that heads all columns `named`, and the lines below it; raises ScheduleError."""
+    return _rows(_text(file), named, delimiter, str(file))
+
+
+def _rows(text: str, named: Sequence[str], given: str | None, file: str) -> tuple[str, list[str], list[Row]]:
     best: tuple[int, list[str], list[str]] = (-1, [], [])
-    for delimiter in [columns.delimiter] if columns.delimiter else DELIMITERS:
+    for delimiter in [given] if given else DELIMITERS:
         try:
-            reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+            reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
             rows = [Row(reader.line_num, [" ".join(cell.split()) for cell in row]) for row in reader]
         except csv.Error as failed:
             raise _one(file, "", "", f"not readable as a table: {failed}", "Save it as CSV anew") from None
         for place, (line, row) in enumerate(rows):
-            missing = [name for name in columns.named if name not in row]
+            missing = [name for name in named if name not in row]
             if not missing:
-                twice = [name for name in columns.named if row.count(name) > 1]
+                twice = [name for name in named if row.count(name) > 1]
                 if twice:
                     raise _one(file, f"line {line}", twice[0], f"{twice[0]} heads two columns", "Rename one")
                 return delimiter, row, rows[place + 1 :]
-            there = len(set(columns.named)) - len(missing)
+            there = len(set(named)) - len(missing)
             if there > best[0] or (there == best[0] == 0 and len(row) > len(best[2])):
                 best = (there, missing, row)
     _, missing, row = best
@@ -170,29 +187,31 @@ def _table(text: str, columns: ListColumns, file: str) -> tuple[str, list[str], 
         ScheduleProblem(
             file, "", name, f"no line heads a column {name}", did_you_mean(name, row) or f"There are {', '.join(row)}"
         )
-        for name in missing or columns.named
+        for name in missing or named
     ]
     raise ScheduleError(problems)
 
 
 def _decimal(rows: Sequence[Row], header: Sequence[str], columns: ListColumns, delimiter: str, file: str) -> str:
-    """The decimal mark that every figure can be read with; a comma only where cells are not parted by commas."""
-    places = [header.index(name) for name in columns.figures]
-    figures = [_bare(cells[place]) for _, cells in rows for place in places if place < len(cells) and cells[place]]
-    marked = [figure for figure in figures if "," in figure or "." in figure]
-    fits = {mark: all(_FIGURE[mark].match(figure) for figure in marked) for mark in ".,"}
-    if delimiter == "," or not marked or (fits["."] and not fits[","]):
+    """The decimal mark that every figure can be read with; where commas part cells, the point.
+
+    `2.500` and `2,500` alone may be two and a half, or a thousand times more.
+    """
+    places = {header.index(name): name for name in columns.figures}
+    figures = [
+        (_bare(cells[place]), line, name)
+        for line, cells in rows
+        for place, name in places.items()
+        if place < len(cells) and any(mark in cells[place] for mark in ".,")
+    ]
+    fits = [mark for mark in ".," if all(_FIGURE[mark].match(figure) for figure, _, _ in figures)]
+    if delimiter == "," or not figures or not fits:
         return "."
-    if fits[","] and not fits["."]:
-        return ","
-    if fits["."] and not any("," in figure for figure in marked):
-        return "."
-    if fits["."]:
-        example = next(figure for figure in marked if "," in figure)
-        raise _one(
-            file, "", example, f"{example} may be a thousand times more than it is", "Say which is the decimal mark"
-        )
-    return "."
+    if len(fits) == 2:
+        figure, line, name = figures[0]
+        message = f"{name} is {figure}, with a mark that may part thousands or decimals"
+        raise _one(file, f"line {line}", figure, message, "Say which is the decimal mark (--decimal)")
+    return fits[0]
 
 
 def _bare(cell: str) -> str:
@@ -210,6 +229,14 @@ class _Lines:
         self.problems: list[ScheduleProblem] = []
         self.rows: dict[tuple[str, str], dict[str, Any]] = {}
         self.repeated = 0
+        self.no: set[str] = set()
+        self.signs: set[bool] = set()
+
+    def doubts(self) -> Iterator[str]:
+        """What the lines together give to doubt."""
+        if len(self.signs) > 1:
+            column = self.columns.haircut or self.columns.valuation
+            yield f"{column} has a % on some lines and none on others: are all in percent?"
 
     def listing(self) -> tuple[dict[str, Any], ...]:
         """The lines sorted by asset, numbered as they are written; raises what was found wrong."""
@@ -273,7 +300,11 @@ class _Lines:
         if self.columns.eligible is None:
             return True
         column, yes = self.columns.eligible
-        return row.get(column, "").lower() in {one.lower() for one in yes}
+        cell = row.get(column, "")
+        if cell.lower() in {one.lower() for one in yes}:
+            return True
+        self.no.add(cell)
+        return False
 
     def _haircut(self, row: Mapping[str, str], where: str, eligible: bool) -> Fraction | None:
         column = self.columns.haircut or self.columns.valuation or ""
@@ -284,17 +315,24 @@ class _Lines:
             self.add(where, "", f"{column} is empty, and an eligible asset needs it", "Fill it, or take the line out")
             return None
         if cell.endswith("%") and not self.columns.percent:
-            self.add(where, cell, f"{column} is {cell}, but figures are not said to be percent", "Say that they are")
+            self.add(where, cell, f"{column} is {cell}, but figures are not said to be percent", SAY_PERCENT)
             return None
-        figure = self._figure(cell, column, where)
+        figure = self._figure(cell, column, where, "2" if self.columns.percent else f"0{self.decimal}02")
         if figure is None:
             return None
+        self.signs.add(cell.endswith("%"))
         share = figure / 100 if self.columns.percent else figure
         haircut = share if self.columns.haircut else 1 - share
         if not 0 <= haircut < 1:
             sane = "from 0 to below" if self.columns.haircut else "above 0 to at most"
             most = "100" if self.columns.percent else "1"
-            remedy = "Say that figures are percent" if not self.columns.percent and figure > 1 else "Correct it"
+            remedy = "Correct it"
+            if not self.columns.percent and figure > 1:
+                remedy = SAY_PERCENT
+            elif haircut == 1:
+                remedy = (
+                    "What has no value is not eligible: take the line out, or name the cells that mean yes (--eligible)"
+                )
             self.add(where, cell, f"{column} is {cell} (must be {sane} {most})", remedy)
             return None
         return haircut
@@ -302,15 +340,15 @@ class _Lines:
     def _cap(self, row: Mapping[str, str], where: str, name: str) -> Fraction | None:
         column = getattr(self.columns, name)
         cell = row.get(column, "") if column else ""
-        figure = self._figure(cell, column, where) if cell else None
+        figure = self._figure(cell, column, where, "1000000") if cell else None
         if figure is not None and figure < 0:
             self.add(where, cell, f"{column} is {cell} (must be at least 0)", "Write nothing where there is no cap")
         return figure
 
-    def _figure(self, cell: str, column: str, where: str) -> Fraction | None:
+    def _figure(self, cell: str, column: str, where: str, example: str) -> Fraction | None:
         bare = _bare(cell)
         if not bare or not any(c.isdigit() for c in bare) or not _FIGURE[self.decimal].match(bare):
-            self.add(where, cell, f"{column} is {cell}, which is not a number", f"Write it as 0{self.decimal}05")
+            self.add(where, cell, f"{column} is {cell}, which is not a number", f"Write a number such as {example}")
             return None
         return Fraction("".join(c for c in bare if c.isdigit() or c in f"+-{self.decimal}").replace(",", "."))
 

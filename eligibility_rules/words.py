@@ -25,7 +25,7 @@ from eligibility_rules.vocabulary import (
     Rating,
     Valuation,
 )
-from eligibility_rules.writing import number_text
+from eligibility_rules.writing import laid_open, number_text
 
 EVERYTHING = "everything"
 _BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
@@ -97,20 +97,12 @@ def conditions(criterion: Criterion | None, said: str = "") -> tuple[str, ...]:
 
 def conjuncts(criterion: Criterion) -> Iterator[Criterion]:
     """The criteria that must all be true, `all` within `all` laid open."""
-    yield from _laid_open(criterion, AllOf)
+    yield from laid_open(criterion, AllOf)
 
 
 def disjuncts(criterion: Criterion) -> Iterator[Criterion]:
     """The criteria of which one must be true, `any` within `any` laid open."""
-    yield from _laid_open(criterion, AnyOf)
-
-
-def _laid_open(criterion: Criterion, branch: type[AllOf] | type[AnyOf]) -> Iterator[Criterion]:
-    if isinstance(criterion, branch):
-        for inner in criterion.criteria:
-            yield from _laid_open(inner, branch)
-    else:
-        yield criterion
+    yield from laid_open(criterion, AnyOf)
 
 
 def condition(criterion: Criterion, said: str = "") -> str:

@@ -10,7 +10,7 @@ import csv
 import io
 import json
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from fractions import Fraction
 from functools import lru_cache
@@ -57,15 +57,25 @@ def form_of(schedule: Schedule) -> dict[str, Any]:
     return _model_form(schedule)
 
 
-def criterion_form(criterion: Criterion) -> dict[str, Any]:
-    """`{all: [{asset_type: debt}, ...]}`: a criterion as it is written."""
+def criterion_form(criterion: Criterion, *, ordered: bool = False) -> dict[str, Any]:
+    """`{all: [{asset_type: debt}, ...]}`: a criterion as it is written.
+
+    `ordered`: values and conditions in one order, each once, without needless nesting; the same form for all criteria
+    that only differ in that.
+    """
     match criterion:
         case AllOf() | AnyOf():
-            return {criterion.word: [criterion_form(inner) for inner in criterion.criteria]}
+            inner = laid_open(criterion, type(criterion)) if ordered else criterion.criteria
+            forms = [criterion_form(one, ordered=ordered) for one in inner]
+            if ordered:
+                texts = {json.dumps(form, sort_keys=True): form for form in forms}
+                forms = [texts[text] for text in sorted(texts)]
+            return forms[0] if ordered and len(forms) == 1 else {criterion.word: forms}
         case Not():
-            return {criterion.word: criterion_form(criterion.criterion)}
+            return {criterion.word: criterion_form(criterion.criterion, ordered=ordered)}
         case ColumnIn():
-            return {criterion.column: criterion.values[0] if len(criterion.values) == 1 else list(criterion.values)}
+            values = sorted(criterion.values) if ordered else list(criterion.values)
+            return {criterion.column: values[0] if len(values) == 1 else values}
         case ColumnCompare():
             return {criterion.column: _bounds_form(criterion)}
         case Maturity():
@@ -74,6 +84,15 @@ def criterion_form(criterion: Criterion) -> dict[str, Any]:
             return {"rating": _model_form(criterion)}
         case OwnIssue() | DomesticCurrency():
             return {criterion.word: plain(criterion.value)}
+
+
+def laid_open(criterion: Criterion, branch: type[AllOf] | type[AnyOf]) -> Iterator[Criterion]:
+    """The criteria of an `all` (an `any`) with those of every one within it; of any other criterion, itself."""
+    if isinstance(criterion, branch):
+        for inner in criterion.criteria:
+            yield from laid_open(inner, branch)
+    else:
+        yield criterion
 
 
 def _bounds_form(leaf: ColumnCompare | Maturity) -> dict[str, str]:

@@ -40,6 +40,7 @@ from eligibility_rules.vocabulary import (
     Schedule,
     place_of,
 )
+from eligibility_rules.words import conjuncts, disjuncts
 
 Json = dict[str, Any]
 _MEMBERS = {"asset": "AssetAgencyRating", "issuer": "IssuerAgencyRating", "sovereign": "SovereignAgencyRating"}
@@ -190,7 +191,7 @@ def _fx_takers(fx: FxHaircut, takers: list[tuple[Rule, Json]]) -> list[Json]:
     if fx.select is None:
         chosen = takers
     else:
-        parts = fx.select.criteria if isinstance(fx.select, AnyOf) else (fx.select,)
+        parts = tuple(disjuncts(fx.select))
         chosen = [(rule, criterion) for rule, criterion in takers if rule.when in (fx.select, *parts)]
         if {rule.when for rule, _ in chosen} not in ({fx.select}, set(parts)):
             raise Unsaid("an FX haircut stands with a criterion: no rules take exactly what it is taken off")
@@ -250,8 +251,7 @@ def _limit_json(limit: Limit, cap: Cap) -> Json:
 
 
 def _counts_cash(limit: Limit) -> bool:
-    parts = limit.select.criteria if isinstance(limit.select, AllOf) else (limit.select,)
-    return any(part is not None and _is_cash(part) for part in parts)
+    return limit.select is not None and any(map(_is_cash, conjuncts(limit.select)))
 
 
 # -------------------- criteria
@@ -267,10 +267,10 @@ def _criterion(criterion: Criterion, kinds: frozenset[str]) -> Json:
     match criterion:
         case AllOf():
             narrowed = kinds
-            for part in criterion.criteria:
+            for part in conjuncts(criterion):
                 if isinstance(part, ColumnIn) and part.column == "asset_type":
                     narrowed = narrowed & frozenset(part.values) if narrowed else frozenset(part.values)
-            return _all([_criterion(part, narrowed) for part in criterion.criteria])
+            return _all([_criterion(part, narrowed) for part in conjuncts(criterion)])
         case AnyOf():
             ratings = [part for part in criterion.criteria if isinstance(part, Rating) and len(part.agencies) == 1]
             if len({(part.scope, part.best_step, part.worst_step) for part in ratings}) < len(ratings):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Literal
 
+from eligibility_rules.ratings import rating_step
 from eligibility_rules.scalars import decimal_text
 from eligibility_rules.vocabulary import Exact, Frozen, MarginType
 
@@ -113,7 +114,7 @@ class CsaTerms(Frozen):
             ("date", self.agreement_date),
             ("margin type", self.margin_type),
             ("base currency", self.base_currency),
-            ("eligible currencies", ", ".join(self.cash_currencies)),
+            ("eligible currencies", ", ".join(self.cash_currencies) or self._no_currencies()),
             ("only this party posts", self.only_poster),
             ("delivery rounded", _rounded(self.rounding.delivery, self.rounding.delivery_direction)),
             ("return rounded", _rounded(self.rounding.returned, self.rounding.return_direction)),
@@ -129,12 +130,17 @@ class CsaTerms(Frozen):
             _text(two.minimum_transfer, two.minimum_transfer_by_rating),
         )
         yield "threshold", _text(one.threshold, None), _text(two.threshold, None)
+        yield from _tables("threshold", _by_rating(one.threshold), _by_rating(two.threshold))
+        yield from _tables("minimum transfer amount", one.minimum_transfer_by_rating, two.minimum_transfer_by_rating)
         yield "independent amount", _text(one.independent_amount, None), _text(two.independent_amount, None)
         yield (
             "substitution needs consent",
             consent[one.substitution_needs_consent],
             consent[two.substitution_needs_consent],
         )
+
+    def _no_currencies(self) -> str:
+        return "none is named, and the base currency is left out" if self.includes_base_currency is False else ""
 
     def requirement_columns(self, us: Party) -> dict[str, str]:
         """The terms as columns of the table that margin calls are computed from, `us` being one of the parties.
@@ -176,12 +182,56 @@ class CsaTerms(Frozen):
         return {(False, False): "none", (True, False): "minimum_transfer", (False, True): "threshold"}.get(zero, "both")
 
 
+def _by_rating(threshold: Threshold | None) -> ByRating | None:
+    return threshold.by_rating if threshold is not None else None
+
+
+def _tables(what: str, one: ByRating | None, two: ByRating | None) -> Iterator[tuple[str, str, str]]:
+    """An amount that follows ratings, a row for each amount: the ratings with which it applies to each party."""
+    amounts: dict[str, tuple[list[RatingAmount], list[RatingAmount]]] = {}
+    for place, table in enumerate((one, two)):
+        for line in table.table if table is not None else ():
+            unit = f" {table.currency}" if table is not None and table.currency else ""
+            amounts.setdefault(f"{decimal_text(line.amount)}{unit}", ([], []))[place].append(line)
+    for amount, (first, second) in amounts.items():
+        yield f"  {what} {amount}", _spans(first), _spans(second)
+
+
+def _spans(lines: list[RatingAmount]) -> str:
+    """`sp AAA to AA-, moodys Aaa to Aa3`: ratings that follow one another on the scale as a span."""
+    said: list[str] = []
+    for agency in dict.fromkeys(line.agency for line in lines):
+        steps: dict[int, str] = {}
+        for line in lines:
+            if line.agency == agency:
+                step = _step(line)
+                if step is None:
+                    said.append(f"{agency} {line.rating}")
+                else:
+                    steps.setdefault(step, line.rating)
+        for step in steps:
+            if step - 1 not in steps:
+                last = next(end for end in range(step, step + len(steps) + 1) if end + 1 not in steps)
+                said.append(f"{agency} {steps[step]}" + (f" to {steps[last]}" if last > step else ""))
+    return ", ".join(said)
+
+
+def _step(line: RatingAmount) -> int | None:
+    try:
+        return rating_step(line.rating, line.agency)
+    except (KeyError, ValueError):  # an agency that is not known, or no rating of its
+        return None
+
+
 def _digits(value: Fraction | None) -> str:
     return "" if value is None else decimal_text(value)
 
 
 def _rounded(unit: Fraction | None, direction: str | None) -> str:
-    return f"{direction or ''} to {decimal_text(unit)}".strip() if unit is not None else ""
+    if not unit:
+        return ""
+    way = "to the nearest" if direction == "nearest" else f"{direction} to a" if direction is not None else "to a"
+    return f"{way} multiple of {decimal_text(unit)}"
 
 
 def _text(amount: Amount | Threshold | None, by_rating: ByRating | None) -> str:

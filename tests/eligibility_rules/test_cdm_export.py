@@ -19,7 +19,7 @@ from eligibility_rules.exporters.cdm import cdm_document, cdm_text
 from eligibility_rules.importers.cdm import parse_cdm
 from eligibility_rules.importers.cdm.checks import always_true, never_true, overlap, within
 from eligibility_rules.vocabulary import Criterion, Rule, Schedule
-from eligibility_rules.writing import form_of
+from eligibility_rules.writing import criterion_form, form_of
 
 OWN = Path(__file__).parent / "cdm"
 Form = dict[str, Any]
@@ -186,6 +186,16 @@ def test_what_is_written_reads_back_as_a_schedule_that_takes_the_same(schedule: 
     for context in CONTEXTS:
         assert values(read, table, context) == values(schedule, table, context)
     assert cdm_text(again(read)) == cdm_text(read)
+
+
+def test_branches_within_branches_are_written_the_same_when_they_are_read_again() -> None:
+    best = {"rating": {"at_least": "AAA", "agencies": ["sp"]}}
+    worst = {"rating": {"at_most": "BB+", "agencies": ["sp"]}}
+    for word in ("any", "all"):
+        when = {word: [best, {word: [{"issuer_country": "US"}, worst]}]}
+        read = again(parse_schedule({"rules": [{"when": when, "haircut": "0.02"}]}, "x"))
+        assert criterion_form(read.rules[0].when) == {word: [best, worst, {"issuer_country": "US"}]}  # type: ignore[arg-type]
+        assert cdm_text(again(read)) == cdm_text(read)
 
 
 def test_the_drawn_schedules_can_mostly_be_said() -> None:

@@ -272,7 +272,7 @@ def test_show_of_what_is_not_there(said: Any, tmp_path: Path) -> None:
 
 
 def test_diff_says_what_differs_and_whom_it_touches(said: Any, acme: Path, tmp_path: Path) -> None:
-    assert said("diff", acme, acme) == (0, "acme -> acme\n\nThe schedules say the same.\n", "")
+    assert said("diff", acme, acme) == (0, f"{acme} -> {acme}\n\nThe schedules say the same.\n", "")
     later = tmp_path / "later.yaml"
     later.write_text(yaml_text(ACME).replace("haircut: 0.15", "haircut: 0.2"), encoding="utf-8")
     status, out, _ = said("diff", acme, later)
@@ -282,11 +282,53 @@ def test_diff_says_what_differs_and_whom_it_touches(said: Any, acme: Path, tmp_p
     words = ["--assets", assets, "--as-of", "2026-07-01", "--base-currency", "USD", "--margin-type", "vm"]
     status, out, _ = said("diff", acme, later, *words, "--owner-parent", "ME")
     assert status == 1
-    assert out.splitlines()[4] == "Assets: 0 newly taken, 0 newly refused, 1 at another factor"
-    assert out.splitlines()[5].startswith("  S: 85 % -> 80 %. Before: eligible under 'rule 4' at haircut 15 %")
+    assert out.splitlines()[4:] == [
+        "Assets: 0 newly refused, 1 at another factor, 0 newly taken",
+        "",
+        "  85 % -> 80 %: 1 asset",
+        "    Before: eligible under 'rule 4' at haircut 15 %.",
+        "    After: eligible under 'rule 4' at haircut 20 %.",
+        "      S",
+    ]
     assert said("diff", acme, later, "--assets", assets)[0] == 2
+    status, out, err = said("diff", acme, later, "--as-of", "2026-07-01", "--margin-type", "im")
+    assert (status, out) == (2, "") and "--as-of, --margin-type: says how assets are read" in err
+    assert said("diff", acme, later, "--assets", assets, "--as-of", "2026-07-01", "--base-currency", "usd")[0] == 2
+    status, out, err = said("diff", "acme", tmp_path / "none.csv")
+    assert (status, out) == (2, "") and err.count("error: there is no schedule") == 2
     assets.write_text("id,asset_type\nS,equity\n")
     assert said("diff", acme, later, *words)[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("asset_id,currency\nA,USD,7\n", "line 2: has 3 cells under 2 columns. Quote a cell"),
+        ("asset_id,currency\nA,USD\n\nA,USD\n", "line 4: asset_id A stands on line 2 already. Keep one"),
+        ("asset_id,currency\n,USD\n", "line 2: asset_id is empty. Fill it"),
+        ("asset_id,currency,currency\nA,USD,EUR\n", "currency heads two columns. Rename one"),
+        ("asset_id,asset_type\nA,equities\n", "line 2: asset_type is equities. Did you mean equity?"),
+        ("asset_id,asset_type\nA,x\n", "line 2: asset_type is x. Write one of cash, debt, "),
+        ("id,currency\nA,USD\n", "no line heads a column asset_id. "),
+        ("", "the file is empty. "),
+    ],
+)
+def test_a_table_of_assets_that_cannot_be_meant_is_told_by_line(
+    said: Any, acme: Path, tmp_path: Path, text: str, told: str
+) -> None:
+    assets = tmp_path / "assets.csv"
+    assets.write_text(text)
+    status, out, err = said("diff", acme, acme, "--assets", assets, "--as-of", "2026-07-01", "--base-currency", "USD")
+    assert (status, out) == (2, "") and f"{assets}: {told}" in err
+
+
+def test_assets_may_be_parted_by_semicolons_and_have_empty_cells(said: Any, acme: Path, tmp_path: Path) -> None:
+    assets, later = tmp_path / "assets.csv", tmp_path / "later.yaml"
+    assets.write_text("my assets\nasset_id;asset_type;currency;issuer;;\nS;equity;USD;X;;\nC;cash\n", encoding="utf-16")
+    later.write_text(yaml_text(ACME).replace("haircut: 0.15", "haircut: 0.2"), encoding="utf-8")
+    words = ["--assets", assets, "--as-of", "2026-07-01", "--base-currency", "USD", "--margin-type", "vm"]
+    status, out, err = said("diff", acme, later, *words, "--owner-parent", "ME")
+    assert (status, err) == (1, "") and "  85 % -> 80 %: 1 asset\n" in out
 
 
 CDM = {
@@ -380,7 +422,7 @@ def test_import_list_writes_a_list_and_says_what_it_left(said: Any, tmp_path: Pa
     words = ["--isin", "ISIN", "--haircut", "HC", "--percent", "--eligible", "ST=OK"]
     status, out, err = said("import-list", source, "--out", tmp_path / "mine.csv", *words)
     assert (status, err) == (0, "")
-    assert out.splitlines()[:2] == ["2 assets, 1 of them eligible", "not read: NAME"]
+    assert out.splitlines()[:3] == ["2 assets, 1 of them eligible", "not eligible: no", "not read: NAME"]
     assert (tmp_path / "mine.csv").read_text() == (
         "isin,eligible,haircut\nUS0378331005,true,0.155\nUS9128284N73,false,\n"
     )
@@ -391,6 +433,19 @@ def test_import_list_writes_a_list_and_says_what_it_left(said: Any, tmp_path: Pa
     assert status == 2 and "HC is 15,5 (must be from 0 to below 1)" in err
     assert said("import-list", source, "--out", tmp_path / "b.csv", *words[:-1], "ST")[0] == 2
     assert not (tmp_path / "b.csv").exists()
+
+
+def test_all_files_of_a_command_are_written_or_none(said: Any, tmp_path: Path) -> None:
+    source, out, file = tmp_path / "spec.json", tmp_path / "out", tmp_path / "file"
+    source.write_text(json.dumps(CDM))
+    file.write_text("no folder")
+    status, _, err = said("import-cdm", source, "--out", out, "--findings", file / "found.csv")
+    assert status == 2 and err.startswith(f"error: {file / 'found.csv'}: ")
+    assert list(out.iterdir()) == []
+    status, _, err = said("show", "lcr-hqla", "--out", out, "--force")
+    assert status == 2 and err == f"error: {out}: is a folder. Name the file in it\n"
+    assert said("import-cdm", source, "--out", out, "--findings", out / "found.csv")[0] == 0
+    assert sorted(path.name for path in out.iterdir()) == ["found.csv", "spec.yaml"]
 
 
 def test_it_runs_as_a_module() -> None:

@@ -279,8 +279,61 @@ def test_assets_that_are_treated_differently_are_named_with_both_reasons() -> No
     assert found[1].why_before == "refused: no rule takes it"
     assert found[1].why_after == "eligible under 'treasuries' at haircut 3 %"
     text = differences_text(differences(before, after), found)
-    assert "Assets: 1 newly taken, 1 newly refused, 1 at another factor" in text
+    _, _, assets = text.partition("Assets: ")
+    assert assets.splitlines()[0] == "1 newly refused, 1 at another factor, 1 newly taken"
+    assert [line for line in assets.splitlines() if line.startswith("  ") and not line.startswith("   ")] == [
+        "  85 % -> refused: 1 asset",
+        "  98 % -> 97 %: 1 asset",
+        "  refused -> 97 %: 1 asset",
+    ]
     assert asset_differences(before, before, ASSETS, TODAY) == ()
+
+
+def test_assets_that_feel_the_same_are_told_once_with_every_name() -> None:
+    """45 names of 6 letters and the commas between them take more than one line of 120; none is broken."""
+    changed = base()
+    changed["rules"][0]["haircut"] = "0.01"
+    names = [f"CASH{n:02}" for n in range(45)]
+    assets = pd.DataFrame(
+        {"asset_id": names, "asset_type": "cash", "currency": "USD", "interest": "none", "secured_type": "plain"},
+        dtype=object,
+    )
+    found = asset_differences(read(base()), read(changed), assets, TODAY)
+    lines = differences_text((), found).splitlines()
+    assert lines[3:7] == [
+        "",
+        "  100 % -> 99 %: 45 assets",
+        "    Before: eligible under 'cash' at haircut 0 %.",
+        "    After: eligible under 'cash' at haircut 1 %.",
+    ]
+    assert len(lines) > 8 and max(map(len, lines)) <= 120
+    assert ", ".join(names) == " ".join(line.strip() for line in lines[7:])
+
+
+def test_lines_of_lists_are_no_reasons() -> None:
+    """Where on the list an asset stands hides that others feel the same."""
+    isins = ("DE0001102580", "FR0000131104")
+    before, after = (
+        Schedule.model_validate(
+            {
+                "name": "ccp",
+                "listing": [
+                    {"line": n, "asset_id": None, "isin": isin, "eligible": True, "haircut": haircut}
+                    for n, isin in enumerate(isins, 2)
+                ],
+            }
+        )
+        for haircut in ("0.02", "0.03")
+    )
+    assets = pd.DataFrame({"asset_id": ["A", "B"], "isin": isins, "currency": "EUR"}, dtype=object)
+    found = asset_differences(before, after, assets, TODAY)
+    assert {one.sentences for one in found} == {
+        (
+            "98 % -> 97 %",
+            "Before: eligible under the list at haircut 2 %.",
+            "After: eligible under the list at haircut 3 %.",
+        )
+    }
 
 
 def test_schedules_that_differ_nowhere_treat_every_asset_alike() -> None:

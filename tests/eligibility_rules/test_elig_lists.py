@@ -43,8 +43,9 @@ def problems(tmp_path: Path, text: str | bytes, columns: ListColumns = PLAIN) ->
         f"\ufeffISIN;NAME;HAIRCUT\r\n{NOTE};T-note;2.50\r\n\r\n{APPLE};Apple;15\r\n",
         f'Eligible collateral\nas of,1 July 2026\n\nISIN,NAME,HAIRCUT\n{NOTE},"T-note, long",2.5\n{APPLE},Apple,15\n',
         f"ISIN\tNAME\tHAIRCUT\n{NOTE}\tT-note\t2.5\n{APPLE}\tApple\t15\n".encode("utf-16"),
+        f'"ISIN", "NAME", "HAIRCUT"\n"{NOTE}", "T-note, long", "2.5"\n"{APPLE}", "Apple", "15"\n',
     ],
-    ids=["commas", "decimal commas", "tabs and signs", "mark and dots", "lines above", "UTF-16"],
+    ids=["commas", "decimal commas", "tabs and signs", "mark and dots", "lines above", "UTF-16", "blanks"],
 )
 def test_files_of_many_makes_say_the_same(tmp_path: Path, text: str | bytes) -> None:
     found = read(tmp_path, text)
@@ -118,6 +119,8 @@ def test_every_problem_is_told_at_once_and_percent_is_never_guessed(tmp_path: Pa
 def test_what_looks_otherwise_than_it_was_said_to_be_is_told(tmp_path: Path) -> None:
     shares = f"ISIN,HAIRCUT\n{APPLE},0.15\n{NOTE},0.02\n"
     assert read(tmp_path, shares).doubts == ("no haircut reaches 1 %: is HAIRCUT in percent?",)
+    mixed = f"ISIN,HAIRCUT\n{APPLE},15%\n{NOTE},0.02\n"
+    assert read(tmp_path, mixed).doubts == ("HAIRCUT has a % on some lines and none on others: are all in percent?",)
     columns = ListColumns(isin="ISIN", haircut="HAIRCUT", eligible=("HAIRCUT", ("yes",)))
     assert read(tmp_path, shares, columns).doubts == (
         "nothing on the list is eligible: do the cells that mean yes read so?",
@@ -126,11 +129,57 @@ def test_what_looks_otherwise_than_it_was_said_to_be_is_told(tmp_path: Path) -> 
 
 def test_a_comma_that_may_be_either_is_asked_about(tmp_path: Path) -> None:
     columns = ListColumns(isin="ISIN", haircut="H", percent=True, max_value="CAP")
-    text = f"ISIN;H;CAP\n{APPLE};5;1,000\n"
-    assert problems(tmp_path, text, columns) == [": 1,000 may be a thousand times more than it is"]
-    for decimal, cap in ((".", 1000), (",", 1)):
-        chosen = ListColumns(isin="ISIN", haircut="H", percent=True, max_value="CAP", decimal=decimal)
-        assert read(tmp_path, text, chosen).schedule.listing[0].max_value == cap
+    for figure, pointed in (("1,000", 1000), ("1.000", 1)):
+        text = f"ISIN;H;CAP\n{NOTE};2;\n{APPLE};5;{figure}\n"
+        assert problems(tmp_path, text, columns) == [
+            f"line 3: CAP is {figure}, with a mark that may part thousands or decimals"
+        ]
+        for decimal, cap in ((".", pointed), (",", 1001 - pointed)):
+            chosen = ListColumns(isin="ISIN", haircut="H", percent=True, max_value="CAP", decimal=decimal)
+            found = {row.isin: row.max_value for row in read(tmp_path, text, chosen).schedule.listing}
+            assert found[APPLE] == cap
+
+
+@pytest.mark.parametrize(
+    ("cells", "share", "cap"),
+    [
+        (("0,025", "250.000"), "0.025", 250_000),  # no thousand begins with 0
+        (("0.025", "250,000"), "0.025", 250_000),
+        (("2,5", "1.250.000"), "2.5", 1_250_000),
+        (("2.5", "250.000"), "2.5", 250),  # 2.5 is no thousand, so the point is the decimal mark of both
+        ((",5", "1'000"), "0.5", 1000),
+    ],
+)
+def test_one_figure_settles_the_mark_of_all(tmp_path: Path, cells: tuple[str, str], share: str, cap: int) -> None:
+    columns = ListColumns(isin="ISIN", haircut="H", percent=True, max_value="CAP")
+    (row,) = read(tmp_path, f"ISIN;H;CAP\n{APPLE};{';'.join(cells)}\n", columns).schedule.listing
+    assert row.haircut == Fraction(share) / 100 and row.max_value == cap
+
+
+def test_what_is_to_be_done_is_said_in_the_words_of_the_command(tmp_path: Path) -> None:
+    def remedies(text: str, columns: ListColumns = PLAIN) -> list[str]:
+        with pytest.raises(ScheduleError) as failed:
+            read(tmp_path, text, columns)
+        return [problem.remedy for problem in failed.value.problems]
+
+    shares = ListColumns(isin="ISIN", haircut="HAIRCUT", max_quantity="MOST")
+    percent = "Say that figures are percent (--percent)"
+    assert remedies(f"ISIN,HAIRCUT,MOST\n{APPLE},15,\n{NOTE},2%,\n", shares) == [percent, percent]
+    assert remedies(f"ISIN,HAIRCUT,MOST\n{APPLE},x,\n{NOTE},0.02,5m\n", shares) == [
+        "Write a number such as 0.02",
+        "Write a number such as 1000000",
+    ]
+    assert remedies(f"ISIN,HAIRCUT\n{APPLE},x\n{NOTE},100\n") == [
+        "Write a number such as 2",
+        "What has no value is not eligible: take the line out, or name the cells that mean yes (--eligible)",
+    ]
+
+
+def test_cells_that_were_taken_to_mean_no_are_told(tmp_path: Path) -> None:
+    columns = ListColumns(isin="ISIN", haircut="HAIRCUT", percent=True, eligible=("ST", ("y",)))
+    found = read(tmp_path, f"ISIN,HAIRCUT,ST\n{APPLE},15,Y\n{NOTE},2,Yes\n{MICROSOFT},15,\n", columns)
+    assert [row.eligible for row in found.schedule.listing] == [True, False, False]
+    assert found.no == ("", "Yes")
 
 
 def test_files_that_are_no_such_list(tmp_path: Path) -> None:
@@ -140,7 +189,10 @@ def test_files_that_are_no_such_list(tmp_path: Path) -> None:
     ]
     assert problems(tmp_path, "ISIN,HAIRCUT\n") == [": the list has no lines"]
     assert problems(tmp_path, "ISIN,HAIRCUT,HAIRCUT\n") == ["line 1: HAIRCUT heads two columns"]
-    assert problems(tmp_path, b"ISIN,HAIRCUT\n\xe9,1\n") == ["byte 13: the file is not UTF-8"]
+    assert problems(tmp_path, b"ISIN,HAIRCUT\n\xe9,1\n") == ["line 2: the file is not UTF-8"]
+    assert problems(tmp_path, "ISIN,HAIRCUT\n".encode("utf-16-le")) == [": the file is no text in UTF-8"]
+    assert problems(tmp_path, b"PK\x03\x04\x14\0") == [": the file is a workbook"]
+    assert problems(tmp_path, " \n") == [": the file is empty"]
     assert problems(tmp_path, "ISIN\n", ListColumns(isin="ISIN")) == [": neither haircut nor valuation is named"]
     assert problems(tmp_path, "H\n", ListColumns(haircut="H")) == [": no column names the assets"]
     with pytest.raises(ScheduleError, match="there is no such file"):

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 
 from eligibility_rules import Schedule, load_schedule, parse_schedule, published
-from eligibility_rules.writing import canonical_text, csv_text, form_of, number_text, yaml_text
+from eligibility_rules.writing import canonical_text, criterion_form, csv_text, form_of, number_text, yaml_text
 from tests.eligibility_rules.drawn import schedules
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*/schedules/*"))
@@ -115,6 +115,20 @@ def test_what_does_not_fit_on_a_line_is_opened_out() -> None:
     assert lines[5].strip().startswith("C18, ") and lines[6].strip().startswith("C")
     assert "        - {any: [{currency: USD}, {currency: EUR}]}" in lines
     assert lines[-2].strip() == " ".join(["word"] * 23) and lines[-1].strip() == " ".join(["word"] * 17)
+
+
+def test_an_ordered_form_is_the_same_for_what_only_differs_in_order_and_nesting() -> None:
+    written = {"all": [{"not": {"currency": ["USD", "EUR", "USD"]}}, {"all": [{"asset_type": "debt"}]}]}
+    again = {
+        "all": [{"asset_type": ["debt"]}, {"any": [{"not": {"currency": ["EUR", "USD"]}}]}, {"asset_type": "debt"}]
+    }
+    forms = []
+    for when in (written, again, {"any": again["all"]}):
+        criterion = parse_schedule({"rules": [{"when": when, "haircut": 0}]}, "x").rules[0].when
+        assert criterion is not None
+        forms.append(criterion_form(criterion, ordered=True))
+    both = [{"asset_type": "debt"}, {"not": {"currency": ["EUR", "USD"]}}]
+    assert forms == [{"all": both}, {"all": both}, {"any": both}]
 
 
 def test_kinds_of_criteria_that_hold_the_same_keep_their_word() -> None:

@@ -13,11 +13,12 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from eligibility_rules.importers.cdm import words
 from eligibility_rules.importers.cdm.checks import findings_of
 from eligibility_rules.importers.cdm.documents import Node, Reading, parse_json
 from eligibility_rules.importers.cdm.forms import implies
@@ -30,15 +31,30 @@ from eligibility_rules.problems import ScheduleError, ScheduleProblem
 from eligibility_rules.vocabulary import Schedule
 
 _ELECTIONS = ("creditSupportAgreementElections", "collateralTransferAgreementElections")
-_NOTHING = ("not applicable", "none", "none specified", "not specified", "n/a", "na", "standard")
+_NOTHING = ("", "false", "notapplicable", "none", "nonespecified", "notspecified", "na", "standard", *PARTIES)
 # Sections of an agreement that may speak of what is eligible or what it is worth.
-_TELLING = {
-    "ineligibleCreditSupport": "what becomes ineligible on regulatory grounds",
-    "otherEligibleSupport": "other eligible support",
-    "otherEligibleSupportIM": "other eligible support",
-    "otherEligibleAndPostedSupport": "other eligible support",
-    "fxHaircutCurrency": "the currency from which FX haircuts are counted",
-    "creditSupportOffsets": "offsets between credit support",
+_TELLING: dict[str, tuple[str, Effect]] = {
+    "ineligibleCreditSupport": ("what becomes ineligible on regulatory grounds", "laxer"),
+    "otherEligibleSupport": ("other eligible support", "stricter"),
+    "otherEligibleSupportIM": ("other eligible support", "stricter"),
+    "otherEligibleAndPostedSupport": ("other eligible support", "stricter"),
+    "fxHaircutCurrency": ("the currency from which FX haircuts are counted", "laxer"),
+    "additionalBespokeTerms": ("terms of the parties' own, which may change any other", "laxer"),
+    "additionalAmendments": ("amendments, which may change any other term", "laxer"),
+    "creditSupportOffsets": ("offsets between credit support", "none"),
+    "minimumTransferAmountAmendment": ("an amendment of the minimum transfer amounts", "none"),
+    "creditSupportAmount": ("how the amount of a call is made out", "none"),
+    "deliveryAmount": ("how the amount of a call is made out", "none"),
+    "returnAmount": ("how the amount of a return is made out", "none"),
+    "marginApproach": ("how one margin meets another", "none"),
+}
+
+
+# Of what one party may post.
+_IN_WORDS: dict[str, tuple[str, Effect]] = {
+    "excludedCollateral": ("excluded collateral", "laxer"),
+    "additionalLanguage": ("eligible collateral", "laxer"),
+    "otherEligibleSupport": ("other eligible support", "stricter"),
 }
 
 
@@ -98,11 +114,14 @@ def parse_cdm(text: str, name: str, file: str = "", options: CdmOptions | None =
         terms = read_terms(root, elections, kind)
         sources = list(_agreement_sources(elections))
         parts = _sourced(reading, terms)
-        _fx_in_words(elections, options)
+        options = _with_fx(elections, options)
+        _telling(elections)
     schedules = _schedules(sources, name, parts, terms, reading, options)
     if terms is not None:
         _sections(elections)
     _leftovers(root)
+    for issuer in sorted(set(options.issuers) - reading.named):
+        root.find("no issuer is named so in the document: its translation is not used", "stricter", issuer)
     if not schedules:
         root.find("nothing that says what is eligible: no schedule is written", "none", "schedule")
     return Imported(schedules, terms, by_effect(reading.findings))
@@ -209,18 +228,19 @@ def _agreement_sources(elections: Node) -> Iterator[_Source]:
 
 def _party_sources(election: Node) -> Iterator[_Source]:
     party = party_of(election.get("party"))
-    permitted, other = election.get("asPermitted"), election.get("otherEligibleSupport")
+    permitted = election.get("asPermitted")
     if permitted is not None and permitted.flag():
         permitted.find("eligible is what the regime permits: say it with a published schedule", "none", "asPermitted")
-    for said in (other, election.get("additionalLanguage"), *election.all("excludedCollateral")):
-        if said is not None and not _says_nothing(said):
-            said.find("in words: read it in the document", "laxer" if "excluded" in said.path else "stricter")
-            said.skip()
     criteria: list[Node] = []
     for one in election.all("eligibleCollateral"):
         inner = one.all("criteria")
         criteria += inner or [one]
     criteria = [one for one in criteria if _readable(one)]
+    for name, (what, effect) in _IN_WORDS.items():
+        for said in election.all(name):
+            if not _says_nothing(said):
+                said.find(f"{what} in words: read it in the document", effect if criteria else "stricter")
+            said.skip()
     if not criteria:
         return
     if party is None:
@@ -244,31 +264,50 @@ def _says_nothing(node: Node) -> bool:
     if isinstance(node.value, dict | list):
         inner = node.value.values() if isinstance(node.value, dict) else node.value
         return all(_says_nothing(Node(node.reading, one, "")) for one in inner)
-    return (node.text() or "").strip(" .").lower() in ("", "false", "party1", "party2", "party_1", "party_2", *_NOTHING)
+    text = node.text() or ""
+    return text.isascii() and words.fold(text) in _NOTHING
 
 
-def _fx_in_words(elections: Node, options: CdmOptions) -> None:
+def _with_fx(elections: Node, options: CdmOptions) -> CdmOptions:
+    """The options with the FX haircut of the agreement, where that is a figure and none is given."""
     fx = elections.at("creditSupportObligations", "fxHaircut")
-    if fx is not None and options.fx_haircut is None:
-        fx.find("an FX haircut without its rate: none is taken off unless you give one", "laxer")
+    text = (fx.text() or "").strip(" .").lower() if fx is not None else ""
+    if fx is None or options.fx_haircut is not None or (text != "standard" and _says_nothing(fx)):
+        return options
+    figure = re.fullmatch(r"(\d+(?:\.\d+)?) ?(%|per ?cent)", text)
+    rate = Fraction(figure.group(1)) / 100 if figure else None
+    if rate is not None and 0 < rate < 1:
+        fx.find("an FX haircut in the election's own words: taken off everything", "none")
+        return replace(options, fx_haircut=rate)
+    said = "without its rate" if text == "standard" else "in words"
+    fx.find(f"an FX haircut {said}: none is taken off unless you give one", "laxer")
+    return options
+
+
+def _telling(elections: Node) -> None:
+    """Sections that bear on the schedules or the amounts, and can only be read by a person."""
+    for holder in (elections, elections.get("creditSupportObligations"), elections.get("postingObligations")):
+        for name, (what, effect) in _TELLING.items():
+            part = holder.get(name) if holder is not None else None
+            if part is not None:
+                if not _says_nothing(part):
+                    part.find(f"{what}: read it in the document", effect)
+                part.skip()
 
 
 def _sections(elections: Node) -> None:
     """What was not asked for: sections about other things together, anything else by itself."""
     apart: dict[str, list[str]] = {}
     for path, name, value in list(elections.unread()):
-        where = Node(elections.reading, value, path)
         parent = path.removesuffix(f".{name}")
-        if name in _TELLING:
-            if not _says_nothing(where):
-                where.find(f"{_TELLING[name]}: read it in the document", "laxer")
-        elif parent in (elections.path, f"{elections.path}.creditSupportObligations"):
+        if parent in (elections.path, f"{elections.path}.creditSupportObligations"):
             apart.setdefault(parent, []).append(name)
         else:
-            where.find("not read", "none")
+            in_words = isinstance(value, str) and name.startswith(("additionalLanguage", "custom", "other"))
+            message = "an election in words: read it in the document" if in_words else "not read"
+            Node(elections.reading, value, path).find(message, "none")
     for parent, names in apart.items():
-        message = f"not about what is eligible or what it is worth, and not read: {', '.join(names)}"
-        elections.reading.find(parent, message, "none")
+        elections.reading.find(parent, f"sections about other matters, not read: {', '.join(names)}", "none")
     elections.skip()
 
 
@@ -377,10 +416,12 @@ def _schedule(
 
 
 def _is_about(finding: ImportFinding, node: Node, drafts: list[Draft]) -> bool:
-    """Whether a finding concerns this party's schedule: its own criteria, or the whole agreement."""
-    if any(finding.where.startswith(draft.node.path) for draft in drafts):
+    """Whether a finding concerns this party's schedule: its own criteria or election, or the whole agreement."""
+    if any(f"{finding.where}.".startswith(f"{draft.node.path}.") for draft in drafts):
         return True
-    return "partyElection" not in finding.where and "criteria[" not in finding.where
+    if "criteria[" in finding.where or "eligibleCollateral[" in finding.where:
+        return False
+    return "partyElection" not in finding.where or finding.where.startswith(node.path)
 
 
 def _effect(word: str) -> Effect:

@@ -30,11 +30,13 @@ from eligibility_rules.vocabulary import (
     leaf_columns,
     leaves,
 )
+from eligibility_rules.words import conjuncts
 
 Literal_ = tuple[Leaf, bool]
 _MOST = 512
 _DAYS = {"D": 1.0, "W": 7.0, "M": 365.25 / 12, "Y": 365.25}
 _FAR = float("inf")
+_IDENTIFIERS = ("isin", "name", "taxonomy_cusip", "taxonomy_sedol", "taxonomy_ric", "taxonomy_figi", "taxonomy_bbgid")
 Bound = tuple[float, bool]
 """An end of an interval and whether it is left out."""
 
@@ -191,33 +193,44 @@ def findings_of(schedule: Schedule) -> Iterator[tuple[str, str, str, str]]:
 def _odd_criteria(rule: Rule, when: Criterion) -> Iterator[tuple[str, str, str, str]]:
     place = rule.note or rule.label
     if never_true(when):
-        yield place, rule.label, "never true: what it asks for excludes itself. Is any of them meant?", "stricter"
+        effect = "laxer" if rule.exclude else "stricter"
+        yield place, rule.label, "never true: what it asks for excludes itself. Is any of them meant?", effect
         return
     if always_true(when):
         effect = "stricter" if rule.exclude else "laxer"
         yield place, rule.label, "true of every asset whose facts are known. Are all of them meant?", effect
-    for branch in _branches(when):
+    for branch in _branches(when, wanted=True):
         if not never_true(branch) and branch is not when and always_true(branch):
-            yield place, rule.label, "holds an any that is true of every asset. Are all of them meant?", "laxer"
+            effect = "stricter" if rule.exclude else "laxer"
+            yield place, rule.label, "holds an any that is true of every asset. Are all of them meant?", effect
         parts = branch.criteria
         contained = [part for part in parts if any(part is not other and within(part, other) for other in parts)]
         if contained and len(contained) < len(parts):
             yield place, rule.label, "holds an any of a criterion and a part of the same: the part adds nothing", "none"
-        columns = [frozenset(column for leaf in leaves(part) for column in leaf_columns(leaf)) for part in parts]
-        if not frozenset.intersection(*columns) and not contained:
-            effect = "stricter" if rule.exclude else "laxer"
-            yield place, rule.label, "any of criteria of different kinds: one is enough. Are all of them meant?", effect
+        kinds = [frozenset(_kind(column) for leaf in leaves(part) for column in leaf_columns(leaf)) for part in parts]
+        # Exclusions list what is refused, one kind after the other: there it is as it should be.
+        if not frozenset.intersection(*kinds) and not contained and not rule.exclude:
+            message = "any of criteria of different kinds: one is enough. Are all of them meant?"
+            yield place, rule.label, message, "laxer"
 
 
-def _branches(criterion: Criterion) -> Iterator[AnyOf]:
+def _kind(column: str) -> str:
+    """What a column is about: two ways to name an asset, or two agencies' ratings, are one."""
+    if column in _IDENTIFIERS:
+        return "identifier"
+    return "rating" if "rating" in column else column
+
+
+def _branches(criterion: Criterion, wanted: bool) -> Iterator[AnyOf]:
+    """Every `any` of which one is enough for what is wanted; within a `not`, every one is refused."""
     match criterion:
         case AnyOf() | AllOf():
-            if isinstance(criterion, AnyOf):
+            if isinstance(criterion, AnyOf) and wanted:
                 yield criterion
             for inner in criterion.criteria:
-                yield from _branches(inner)
+                yield from _branches(inner, wanted)
         case Not():
-            yield from _branches(criterion.criterion)
+            yield from _branches(criterion.criterion, not wanted)
         case _:
             return
 
@@ -250,7 +263,7 @@ def _overlaps(takers: list[Rule]) -> Iterator[tuple[str, str, str, str]]:
 def _outline(when: Criterion | None) -> dict[str, frozenset[str] | tuple[Bound, Bound]]:
     """What a criterion requires in any case of a column or a distance: enough to tell most rules apart quickly."""
     found: dict[str, frozenset[str] | tuple[Bound, Bound]] = {}
-    for part in when.criteria if isinstance(when, AllOf) else (when,):
+    for part in () if when is None else conjuncts(when):
         if isinstance(part, ColumnIn):
             found[part.column] = frozenset(part.values)
         elif isinstance(part, Maturity):
@@ -273,14 +286,23 @@ def _apart(
 
 
 def _gaps(takers: list[Rule]) -> Iterator[tuple[str, str, str, str]]:
-    """A distance at which one band ends and the next begins, and which is in neither."""
-    ends: dict[tuple[str, str], set[str]] = {}
+    """A distance at which one band ends and the next begins for the same assets, and at which no rule takes them."""
+    ends: dict[tuple[str, str], tuple[list[Rule], list[Rule]]] = {}
     for rule in takers:
-        for leaf in leaves(rule.when):
+        for leaf in () if rule.when is None else conjuncts(rule.when):
             if isinstance(leaf, Maturity):
-                for word, tenor in bounds_of(leaf).items():
-                    ends.setdefault((leaf.measured, tenor), set()).add(word)
-    for (measured, tenor), found in ends.items():
-        if found == {"lt", "gt"}:
+                for place, tenor in enumerate((leaf.lt, leaf.gt)):
+                    if tenor is not None:
+                        ends.setdefault((leaf.measured, tenor), ([], []))[place].append(rule)
+    for (measured, tenor), (below, above) in ends.items():
+        at, next_to = ([_at(rule.when, measured, tenor) for rule in rules if rule.when] for rules in (below, above))
+        between = (one for one in at if any(overlap(one, other) for other in next_to))
+        if any(not any(overlap(one, rule.when) for rule in takers) for one in between):
             message = f"exactly {tenor} {measured} maturity is in no band: one ends below it, one begins above it"
             yield "maturity", tenor, message, "stricter"
+
+
+def _at(when: Criterion, measured: str, tenor: str) -> Criterion:
+    """What a rule asks for, but for its band, of an asset at exactly this distance."""
+    rest = [part for part in conjuncts(when) if not (isinstance(part, Maturity) and part.measured == measured)]
+    return AllOf(criteria=(*rest, Maturity.model_validate({"measured": measured, "ge": tenor, "le": tenor})))

@@ -84,7 +84,7 @@ class CriteriaReader:
         if not parts:
             return unknown(node, "criterion", "allCriteria is empty")
         ratings = [part for part in parts if isinstance(part, RatingLeaf)]
-        return all_of(_in_place(parts, all_ratings(ratings)))
+        return _ratings_together(all_of(_in_place(parts, all_ratings(ratings))))
 
     def _any(self, node: Node) -> Form:
         parts = [self._part(item) for item in node.all("anyCriteria")]
@@ -92,11 +92,14 @@ class CriteriaReader:
             return unknown(node, "criterion", "anyCriteria is empty")
         ratings = [part for part in parts if isinstance(part, RatingLeaf)]
         forms = self._with_priority(any_ratings(ratings), node)
-        return any_of(_in_place(parts, forms))
+        return _ratings_together(any_of(_in_place(parts, forms)))
 
     def _not(self, node: Node) -> Form:
         inner = node.get("negativeCriteria")
-        return unknown(node, "criterion", "negativeCriteria is empty") if inner is None else not_(self.read(inner))
+        if inner is None:
+            return unknown(node, "criterion", "negativeCriteria is empty")
+        with node.reading.turned():
+            return not_(self.read(inner))
 
     def _with_priority(self, forms: list[Form], node: Node) -> list[Form]:
         """Where one of two scopes goes first, `any` of the two is one criterion with both."""
@@ -108,14 +111,16 @@ class CriteriaReader:
             bare = [{**form.get("rating", {}), "scope": order} for form in forms]
             if len(forms) == 2 and bare[0] == bare[1]:
                 return [{"rating": bare[0]}]
-        elif words.fold(self.priority) == "highest":
+        word = words.fold(self.priority)
+        bounds = {bound for form in forms for bound in ("at_least", "at_most") if bound in form.get("rating", {})}
+        # The higher of two is at least a bound where one of them is, and at most it where both are.
+        if (word, *bounds) in (("highest", "at_least"), ("lowest", "at_most")):
             return forms
-        node.find(
-            f"the ratings of asset and issuer differ in more than whose they are, so the priority ({self.priority}) "
-            "cannot be said of them; both are required",
-            "stricter",
-            self.priority,
-        )
+        if (word, *bounds) in (("lowest", "at_least"), ("highest", "at_most")):
+            said = f"of asset's and issuer's ratings the {word} counts: both are required, also where one is missing"
+        else:
+            said = f"a schedule cannot say this priority ({self.priority}) of these ratings: every one is required"
+        node.find(said, "stricter", self.priority)
         return [all_of(forms)]
 
     # -------------------- leaves
@@ -188,6 +193,7 @@ class CriteriaReader:
         ours = [self.issuers.get(text, (text,)) for text in names]
         if not any(text in self.issuers for text in names):
             entity.find("issuer is compared as written: the asset table must call the issuer so", "stricter", names[0])
+        node.reading.named.update(names)
         return one_of("issuer", [text for group in ours for text in group])
 
     def _maturity(self, node: Node) -> Form:
@@ -218,7 +224,8 @@ class CriteriaReader:
         column = {"isin": "isin", "currencycode": "currency", "name": "name"}.get(word)
         if column is None:
             column = f"taxonomy_{words.snake(kind.text() or 'identifier')}"
-            node.find(f"no column holds it: asked of {column}, and refused where the asset table lacks it", "stricter")
+            said = f"no column holds it: asked of {column}, and refused where the asset table lacks it"
+            node.find(said, "stricter", either_way=True)
         return {column: text}
 
     def _taxonomy(self, node: Node) -> Form:
@@ -259,6 +266,9 @@ class CriteriaReader:
         flag = permitted.flag() if permitted is not None else None
         if flag is None:
             return unknown(node, "own_issue", "empty")
+        if flag and node.reading.refusing:
+            node.find("refused (or capped) is what the poster's own group issued", "none", "own issue")
+            return {"own_issue": True}
         return ALWAYS if flag else {"own_issue": False}
 
     def _domestic(self, node: Node) -> Form:
@@ -266,9 +276,10 @@ class CriteriaReader:
         flag = issued.flag() if issued is not None else None
         if flag is None:
             return unknown(node, "domestic_currency", "empty")
-        if not flag:
-            node.find("read as no requirement of the currency (not as: any but the domestic one)", "laxer", "false")
-        return {"domestic_currency": True} if flag else ALWAYS
+        if flag or node.reading.refusing:
+            return {"domestic_currency": flag}
+        node.find("read as no requirement of the currency (not as: any but the domestic one)", "laxer", "false")
+        return ALWAYS
 
     def _guarantor(self, node: Node) -> Form:
         types = [item.text() or "" for item in node.all("guarantorType")]
@@ -305,6 +316,8 @@ def _member(node: Node) -> tuple[str, Node]:
     if len(named) == 1 and len(keys) == 1:
         inner = node.get(named[0])
         return ("", node) if inner is None else (named[0], inner)
+    if not keys and is_currency(node.text() or ""):
+        return "CurrencyCodeEnum", node
     if isinstance(node.value, dict) and "@type" in node.value:
         return str(node.value["@type"]).split(".")[-1], node
     members = {_ATTRIBUTES[key] for key in keys if key in _ATTRIBUTES}
@@ -330,6 +343,18 @@ def _in_place(parts: Iterable[Form | RatingLeaf], ratings: list[Form]) -> Iterat
             given = True
         else:
             yield part
+
+
+def _ratings_together(form: Form) -> Form:
+    """Ratings from within inner branches beside those of the outer one: so is the form when it is read again."""
+    word = next(iter(form), "")
+    if word not in ("all", "any"):
+        return form
+    inner = form[word]
+    first = next((place for place, part in enumerate(inner) if "rating" in part), len(inner))
+    ratings = [part for part in inner if "rating" in part]
+    others = [part for part in inner[first:] if "rating" not in part]
+    return {word: [*inner[:first], *ratings, *others]}
 
 
 # -------------------- single facts

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any
 
@@ -20,6 +21,7 @@ _META = ("meta", "globalKey", "externalKey", "globalReference", "externalReferen
 _REFERENCES = ("globalReference", "externalReference", "@ref", "@ref:external", "@ref:scoped")
 _KEYS = ("globalKey", "externalKey", "@key", "@key:external", "@key:scoped")
 _LARGEST_EXPONENT = 300
+_OPPOSITE: dict[Effect, Effect] = {"laxer": "stricter", "stricter": "laxer", "none": "none"}
 
 
 class Reading:
@@ -31,12 +33,29 @@ class Reading:
         self._by_key: dict[str, Any] = {}
         self._index(document)
         self.limits_in_percent = False
+        self.refusing = False
+        self.named: set[str] = set()
         self.root = Node(self, document, "$")
 
-    def find(self, where: str, message: str, effect: Effect, value: object = "") -> None:
-        """Note a finding; the same one twice counts once."""
-        text = _shown(value)
-        self.findings.setdefault(ImportFinding(where, text, message, effect))
+    @contextmanager
+    def turned(self, refuses: bool = True) -> Iterator[None]:
+        """Within it, what satisfies a criterion is refused (or capped): what makes it narrower takes more."""
+        before = self.refusing
+        self.refusing = before != refuses
+        try:
+            yield
+        finally:
+            self.refusing = before
+
+    def find(self, where: str, message: str, effect: Effect, value: object = "", *, either_way: bool = False) -> None:
+        """Note a finding; the same one twice counts once.
+
+        `effect` is that on a criterion that takes assets; where one refuses them it is the opposite, unless it is the
+        same `either_way`.
+        """
+        if self.refusing and not either_way:
+            effect = _OPPOSITE[effect]
+        self.findings.setdefault(ImportFinding(where, _shown(value), message, effect))
 
     def problem(self, where: str, value: object, message: str, remedy: str) -> ScheduleError:
         """What makes the document unusable, to be raised."""
@@ -147,9 +166,9 @@ class Node:
                 path = f"{self.path}.{name}" if isinstance(self.value, Mapping) else f"{self.path}[{name}]"
                 yield path, str(name) if isinstance(self.value, Mapping) else self.path.split(".")[-1], value
 
-    def find(self, message: str, effect: Effect, value: object = None) -> None:
+    def find(self, message: str, effect: Effect, value: object = None, *, either_way: bool = False) -> None:
         """Note a finding here."""
-        self.reading.find(self.path, message, effect, self.value if value is None else value)
+        self.reading.find(self.path, message, effect, self.value if value is None else value, either_way=either_way)
 
 
 def _bare(value: Any, reading: Reading, seen: set[str]) -> Any:

@@ -91,7 +91,8 @@ def _short_term(node: Node, agency: str | None, letters: str, word: str) -> Form
     found = next((place for place, one in enumerate(scale) if one.lower() == letters.lower()), None)
     if found is None or word not in ("minimum", "maximum"):
         return None
-    node.find("a short-term rating: asked of the column taxonomy_short_term", "stricter", letters)
+    said = "a short-term rating: asked of the column taxonomy_short_term, and refused where the asset table lacks it"
+    node.find(said, "stricter", letters, either_way=True)
     return one_of("taxonomy_short_term", scale[: found + 1] if word == "minimum" else scale[found:])
 
 
@@ -175,7 +176,7 @@ def all_ratings(leaves: Iterable[RatingLeaf]) -> list[Form]:
             forms.append(_together(group, first.stated))
         else:
             message = "every agency's rating is required: what one of them does not rate is refused"
-            first.node.find(message, "stricter", first.stated)
+            first.node.find(message, "stricter", first.stated, either_way=True)
             forms += [leaf.form for leaf in group]
     return forms
 
@@ -190,5 +191,6 @@ def _reference(group: list[RatingLeaf]) -> list[Form]:
         "of differing ratings that of an agency counts which is not among them: every one is required",
         "stricter",
         agency,
+        either_way=bool(chosen),
     )  # fmt: skip
     return chosen or [all_of(leaf.form for leaf in group)]

@@ -87,7 +87,14 @@ def _amounts(obligations: Node, sides: dict[str, dict[str, object]], base: str |
                 applicable = election.get("isApplicable")
                 if applicable is None or applicable.flag() is not False:
                     side["independent_amount"] = _amount(election, base)
-            for name in ("customElection", "other", "otherElection", "noAmount", "electiveAmount"):
+            for name in (
+                "customElection",
+                "other",
+                "otherElection",
+                "noAmount",
+                "electiveAmount",
+                "additionalLanguage",
+            ):
                 said = election.get(name)
                 if said is not None:
                     said.find("an election in words: read it in the document", "none")
@@ -143,8 +150,14 @@ def _by_rating(election: Node) -> ByRating | None:
         zero_on_event=bool(zero is not None and zero.flag()),
         events=_events(table),
     )
+    beside = []
     for name in ("noRating", "notRatedBy", "ratingType", "numberOfRatingAgencies", "namedEntity", "namedAffiliate"):
-        table.get(name)
+        text = _text(table, name)
+        if text is not None and words.fold(text) not in ("false", "longterm"):
+            beside.append(f"{name} {text}")
+    if beside:
+        said = ", ".join(beside)
+        table.find("who is rated, or what applies without a rating: read it in the document", "none", said)
     return parsed
 
 

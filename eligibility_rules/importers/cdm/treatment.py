@@ -29,6 +29,7 @@ class Draft:
     limits: tuple[Node, ...]
     margin_type: str | None
     permits_own_issue: bool
+    reader: CriteriaReader
 
     @property
     def place(self) -> str:
@@ -56,32 +57,44 @@ class Written:
 
 
 def described(form: Form, most: int = 60) -> str:
-    """The values of a criterion in a few words, for a label."""
+    """The values of a criterion in a few words, for a label; maturity and rating, which tell bands apart, always."""
     words_: list[str] = []
+    bands: list[str] = []
 
     def walk(part: Any, negated: bool = False) -> None:
         if isinstance(part, dict):
             for word, inner in part.items():
                 if word == "rating":
-                    words_.append(" ".join(str(inner[key]) for key in ("at_least", "at_most") if key in inner))
+                    bands.append(" ".join(str(inner[key]) for key in ("at_least", "at_most") if key in inner))
+                    words_.append(bands[-1])
                 elif word == "maturity":
                     bounds = next(iter(inner.values()))
                     signs = {"ge": "from", "gt": "over", "le": "to", "lt": "under"}
-                    words_.append(" ".join(f"{signs[key]} {bounds[key]}" for key in bounds))
+                    bands.append(" ".join(f"{signs[key]} {bounds[key]}" for key in bounds))
+                    words_.append(bands[-1])
+                elif inner == list(words.SECURITIES):
+                    words_.append("not a security" if negated or word == "not" else "security")
                 elif isinstance(inner, bool):
                     words_.append(f"{'' if inner else 'not '}{word.replace('_', ' ')}")
                 else:
                     walk(inner, negated or word == "not")
         elif isinstance(part, list):
             several = len(part) > 3 and all(isinstance(inner, str) for inner in part)
-            for inner in [*part[:2], f"and {len(part) - 2} more"] if several else part:
+            for inner in part[:2] if several else part:
                 walk(inner, negated)
+            words_.extend([f"and {len(part) - 2} more"] if several else [])
         else:
             words_.append(f"not {part}" if negated else str(part))
 
     walk(form)
     text = ", ".join(words_) or "anything"
-    return text if len(text) <= most else text[: most - 3].rstrip(", ") + "..."
+    if len(text) <= most:
+        return text
+    band = ", ".join(dict.fromkeys(bands))
+    if band and len(band) <= most // 2:
+        rest = ", ".join(word for word in words_ if word not in bands)
+        return rest[: most - len(band) - 5].rstrip(", ") + "..., " + band if rest else band
+    return text[: most - 3].rstrip(", ") + "..."
 
 
 def read_draft(node: Node, issuers: dict[str, tuple[str, ...]]) -> Draft:
@@ -95,16 +108,17 @@ def read_draft(node: Node, issuers: dict[str, tuple[str, ...]]) -> Draft:
             "no criterion: asked of the column taxonomy_criterion, and refused where the table lacks it", "stricter"
         )
     permits = criterion is not None and _permits_own_issue(criterion)
-    when = {"taxonomy_criterion": "empty"} if criterion is None else reader.read(criterion)
+    stated = treatment.get("isIncluded") if treatment is not None else None
+    included = stated.flag() if stated is not None else None
+    with node.reading.turned(included is False):
+        when = {"taxonomy_criterion": "empty"} if criterion is None else reader.read(criterion)
     restrict = node.get("restrictTo")
     margin_type = words.look_up(restrict.text() or "", words.MARGIN_TYPES) if restrict is not None else None
     if restrict is not None and margin_type is None:
         restrict.find("not a margin type that is known: taken for either", "laxer")
     if treatment is None:
         node.find("no treatment: neither taken in nor left out", "stricter", "treatment")
-        return Draft(node, when, True, {}, (), margin_type, permits)
-    stated = treatment.get("isIncluded")
-    included = stated.flag() if stated is not None else None
+        return Draft(node, when, True, {}, (), margin_type, permits, reader)
     if included is None:
         treatment.find("whether it is included is not said: taken as included", "laxer", "isIncluded")
     valuation = treatment.get("valuationTreatment")
@@ -117,9 +131,8 @@ def read_draft(node: Node, issuers: dict[str, tuple[str, ...]]) -> Draft:
         if number is None:
             figure.find("not a number", "stricter")
         figures[name] = _UNREADABLE if number is None else number
-    return Draft(
-        node, when, included is not False, figures, tuple(treatment.all("concentrationLimit")), margin_type, permits
-    )
+    limits = tuple(treatment.all("concentrationLimit"))
+    return Draft(node, when, included is not False, figures, limits, margin_type, permits, reader)
 
 
 def _permits_own_issue(node: Node) -> bool:
@@ -308,7 +321,8 @@ def _limit(draft: Draft, node: Node, when: Form, base: str | None) -> dict[str, 
             criteria.get(name) for name in ("concentrationLimitType", "averageTradingVolume", "collateralCriteria")
         )
         if inner is not None:
-            select = all_of([when, CriteriaReader().read(inner)])
+            with node.reading.turned():
+                select = all_of([when, draft.reader.read(inner)])
         if kind is not None:
             found = words.look_up(kind.text() or "", words.LIMITS)
             if found is None:
@@ -335,6 +349,8 @@ def _limit(draft: Draft, node: Node, when: Form, base: str | None) -> dict[str, 
         return None
     if cap["of"] == "posted" and group != "none":
         node.find("of what is not said: a share of all that is posted under the agreement", "none", said)
+    if cap["of"] == "money" and said != "limit":
+        said = f"{said}, in money"
     form: dict[str, Any] = {
         "label": f"{draft.label(when)}: {said}",
         "group_by": group,
@@ -385,6 +401,7 @@ def _money(node: Node, base: str | None) -> dict[str, Any] | None:
     if upper is None:
         return None
     money = upper.get("money", "amount", "value") or upper
+    money = money if isinstance(money.value, dict) else upper
     value = money.get("value") or money
     number, unit = value.number(), money.at("unit", "currency")
     currency = unit.text() if unit is not None else None
@@ -399,10 +416,10 @@ def _money(node: Node, base: str | None) -> dict[str, Any] | None:
 
 
 def fx_haircut(written: Written, node: Node, rate: Fraction | None) -> dict[str, Any] | None:
-    """One FX haircut for the schedule: where rates differ the highest, on the rules that have one."""
+    """One FX haircut for the schedule: where rates differ the highest; on the rules that have one, or that of all."""
     if not written.fx:
         return None if rate is None else {"rate": decimal_text(rate)}
-    rates = {one for _, one, _ in written.fx}
+    rates = {one for _, one, _ in written.fx} | ({rate} if rate is not None else set())
     highest = max(rates)
     if len(rates) > 1:
         node.find(
@@ -412,6 +429,8 @@ def fx_haircut(written: Written, node: Node, rate: Fraction | None) -> dict[str,
         )
     form: dict[str, Any] = {"rate": decimal_text(highest)}
     takers = [rule for rule in written.rules if not rule.get("exclude")]
+    if rate is not None:
+        return form
     if len(written.fx) < len(takers):
         select = any_of(when for when, _, _ in written.fx)
         if select != ALWAYS:

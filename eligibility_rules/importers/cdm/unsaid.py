@@ -15,6 +15,7 @@ def unknown(node: Node, what: str, *texts: str) -> Form:
         f"a schedule has no word for it: asked of the column {column}, and refused where the asset table lacks it",
         "stricter",
         ", ".join(texts),
+        either_way=True,
     )
     return one_of(column, [text[:200] for text in texts])
 
