@@ -1,5 +1,5 @@
 """The command line: ``collateral-opt allocate | check | generate | eligible | requirement | what-if | explain | diff
-| import-cdm | import-list``.
+| import-cdm | import-list | stress``.
 
 Exit status: 0 every call covered; 3 solved, but some call or reserve is short; 2 the book or the command is wrong,
 and nothing is written; 4 the solver gave up or its answer was refused; 130 interrupted; 1 the schedules of ``diff``
@@ -8,7 +8,6 @@ differ. Whatever takes long to import is imported inside the command that needs 
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import tempfile
@@ -21,7 +20,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from collateral_opt.errors import BookError, CheckFailed, Finding, SolverError, StoppedError, UsageError
+from collateral_opt.command import (
+    COVERED,
+    DIFFERENT,
+    INTERRUPTED,
+    SHORT,
+    WRONG,
+    BookPath,
+    Quiet,
+    SolverName,
+    Terminated,
+    TimeLimit,
+    all_findings,
+    exit_codes,
+    read,
+    ready,
+    within,
+)
+from collateral_opt.errors import BookError, SolverError, UsageError
+from collateral_opt.liquidity.commands import app as stress_app
 from collateral_opt.terminal import (
     Progress,
     answer_text,
@@ -44,8 +61,6 @@ if TYPE_CHECKING:
     from collateral_opt.scenarios.what_if import WhatIf
     from collateral_opt.second_opinion import CrossCheck
 
-COVERED, DIFFERENT, WRONG, SHORT, GAVE_UP, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 4, 130, 143
-
 app = typer.Typer(
     name="collateral-opt",
     help="Cover every margin call at the least cost with what the firm can deliver.",
@@ -54,13 +69,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-
-BookPath = Annotated[Path, typer.Argument(help="A folder of tables, or one .xlsx.")]
-SolverName = Annotated[str, typer.Option("--solver", help="highs, or pulp:NAME for any solver PuLP knows.")]
-TimeLimit = Annotated[
-    float | None, typer.Option(metavar="SECONDS", min=0.0, help="Stop then, with the best answer so far.")
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+app.add_typer(stress_app, name="stress")
 
 
 class Format(StrEnum):
@@ -113,7 +122,7 @@ def allocate(
     quiet: Quiet = False,
 ) -> None:
     """Cover the calls of BOOK and write the result to DIR. Ctrl-C stops with the best answer so far."""
-    with _exit_codes():
+    with exit_codes():
         from collateral_opt.io.write import check_target, write_result
 
         check_target(out, force=force, book=book)
@@ -129,7 +138,7 @@ def allocate(
             from collateral_opt.optimiser import optimise
             from collateral_opt.second_opinion import cross_check as compare
 
-            loaded = _within(_ready(book, quiet), time_limit)
+            loaded = within(ready(book, quiet), time_limit)
             for path in programs:
                 if path is not None:
                     _write_program(loaded, path)
@@ -160,10 +169,10 @@ def check(
     format: Annotated[Format, typer.Option(help="How to list what was found.")] = Format.text,
 ) -> None:
     """List everything that is wrong or odd in BOOK, without solving it."""
-    with _exit_codes():
+    with exit_codes():
         try:
-            loaded = wait_for(lambda _: _read(book), quiet=True)
-            findings, counts = _all_findings(loaded), _counts(loaded)
+            loaded = wait_for(lambda _: read(book), quiet=True)
+            findings, counts = all_findings(loaded), _counts(loaded)
         except BookError as error:
             findings, counts = error.findings, ""
         if format is Format.json:
@@ -186,7 +195,7 @@ def generate(
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier book in OUT.")] = False,
 ) -> None:
     """Write an invented book of that size, in which every call can be covered."""
-    with _exit_codes():
+    with exit_codes():
         from collateral_opt.generate import write_book
 
         paths = write_book(out, holdings=holdings, calls=calls, agreements=agreements, seed=seed, force=force)
@@ -205,10 +214,10 @@ def eligible(
     ] = None,
 ) -> None:
     """Say whether an asset may go somewhere, at which haircut, or why not."""
-    with _exit_codes():
+    with exit_codes():
         from collateral_opt.eligible import ask
 
-        say(answer_text(ask(_read(book), asset, agreement=agreement, call=call, schedule=schedule)))
+        say(answer_text(ask(read(book), asset, agreement=agreement, call=call, schedule=schedule)))
 
 
 @app.command()
@@ -221,7 +230,7 @@ def requirement(
     force: Annotated[bool, typer.Option("--force", help="Replace CALLS if it is there.")] = False,
 ) -> None:
     """Say who calls whom for how much, from exposures and the terms of agreements."""
-    with _exit_codes():
+    with exit_codes():
         from collateral_opt.requirement import calls_text, margin_calls, read_exposures, write_calls
 
         target = _program_file(out, ".csv", force)
@@ -287,7 +296,7 @@ def what_if(
     A class is all, a value of asset_type, issuer_type, security_type, sector or hqla_level, or a criterion in braces \
 as a schedule has it. A call, holding, facility or currency may be * for every one. Quote words with blanks.
     """
-    with _exit_codes():
+    with exit_codes():
         from collateral_opt.io.write_comparisons import check_comparison_target, write_comparisons
         from collateral_opt.scenarios.what_if import compared
 
@@ -299,7 +308,7 @@ as a schedule has it. A call, holding, facility or currency may be * for every o
         stop = threading.Event()
 
         def run(progress: Progress) -> list[Comparison]:
-            loaded = _within(_ready(book, quiet), time_limit)
+            loaded = within(ready(book, quiet), time_limit)
             return compared(loaded, asked, solver=solver, stop=stop, progress=progress)
 
         found = wait_for(run, quiet=quiet, stop=stop)
@@ -328,7 +337,7 @@ def explain(
     A book is solved first. A run that is there already is explained as it stands; its book has to be the one that it
     answers. Whatever could be read is explained: the exit status is that of the answer.
     """
-    with _exit_codes():
+    with exit_codes():
         from collateral_opt.explain.run import is_run, read_run
 
         if is_run(path) != (book is not None):
@@ -339,7 +348,7 @@ def explain(
         def run(progress: Progress) -> tuple[Result, Explanation]:
             from collateral_opt.optimiser import optimise
 
-            answer = optimise(_read(path), progress=progress) if book is None else read_run(path, _read(book))
+            answer = optimise(read(path), progress=progress) if book is None else read_run(path, read(book))
             progress("explaining")
             return answer, answer.explain(asset=asset, call=call, agreement=agreement)
 
@@ -365,10 +374,10 @@ def diff(
     margin_type: Annotated[MarginType | None, typer.Option(help="Of the call.")] = None,
 ) -> None:
     """Say what AFTER says otherwise than BEFORE, which assets of the book feel it, and what is held of them."""
-    with _exit_codes():
+    with exit_codes():
         from collateral_opt.vintages import compare_schedules, vintages_text
 
-        found = compare_schedules(_read(book), before, after, base_currency=base_currency, margin_type=margin_type)
+        found = compare_schedules(read(book), before, after, base_currency=base_currency, margin_type=margin_type)
         say(vintages_text(found))
         raise typer.Exit(DIFFERENT if found.said or found.felt else COVERED)
 
@@ -387,6 +396,10 @@ def import_cdm(
     fx_haircut: Annotated[
         str | None, typer.Option(metavar="SHARE", help="The rate where an agreement only says Standard: 0.08.")
     ] = None,
+    issuer: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=ID", help="What the asset table calls an issuer that the document names."),
+    ] = None,
     terms: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write thresholds, minimum and rounding for `requirement` (.csv)."),
@@ -398,7 +411,7 @@ def import_cdm(
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
 ) -> None:
     """Write the schedules of a document, and say what could not be taken over: what may take too much first."""
-    with _exit_codes(), _reading_schedules():
+    with exit_codes(), _reading_schedules():
         from eligibility_rules import commands
         from eligibility_rules.importers.cdm import CdmOptions
 
@@ -406,6 +419,7 @@ def import_cdm(
             haircut_is=haircut_is.value,
             fx_haircut=commands.fx_rate(fx_haircut),
             party=None if party is None else commands.party(party),
+            issuers=commands.issuers(issuer or ()),
         )
         imported, written = commands.import_cdm(
             file,
@@ -446,7 +460,7 @@ def import_list(
     force: Annotated[bool, typer.Option("--force", help="Replace NAME.csv if it is there.")] = False,
 ) -> None:
     """Write a clearing house's or central bank's list of assets as a list schedule."""
-    with _exit_codes(), _reading_schedules():
+    with exit_codes(), _reading_schedules():
         from eligibility_rules import commands
         from eligibility_rules.lists import ListColumns
 
@@ -483,40 +497,8 @@ def main() -> None:
         sys.exit(INTERRUPTED)
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, to be cleaned up after like Ctrl-C."""
-
-
 def _terminate(_signal: int, _frame: Any) -> None:
-    raise _Terminated
-
-
-@contextmanager
-def _exit_codes() -> Iterator[None]:
-    """Turn what can go wrong into a message on standard error and an exit status."""
-    try:
-        yield
-    except BookError as error:
-        _fail(WRONG, findings_text(error.findings))
-    except UsageError as error:
-        _fail(WRONG, "error: " + "\n".join(map(printable, str(error).splitlines())))
-    except StoppedError:
-        _leave(INTERRUPTED, "stopped before there was an answer. Nothing was written.")
-    except SolverError as error:
-        _fail(GAVE_UP, f"the solver gave up: {printable(error)}\nNothing was written.")
-    except CheckFailed as error:
-        refused = "\n".join(f"  {printable(v)}" for v in error.violations)
-        _fail(
-            GAVE_UP,
-            f"the answer was refused by the checker; please report this:\n{refused}\nNothing was written.",
-        )
-    except MemoryError:
-        _fail(GAVE_UP, "out of memory. Nothing was written.")
-    except KeyboardInterrupt as error:
-        _leave(TERMINATED if isinstance(error, _Terminated) else INTERRUPTED)
-    except OSError as error:
-        what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
-        _fail(WRONG, f"error: {printable(what)}. Nothing was written.")
+    raise Terminated
 
 
 @contextmanager
@@ -528,27 +510,6 @@ def _reading_schedules() -> Iterator[None]:
         yield
     except ScheduleError as error:
         raise UsageError(str(error)) from None
-
-
-def _fail(status: int, message: str) -> None:
-    say(message, error=True)
-    raise typer.Exit(status)
-
-
-def _leave(status: int, said: str = "interrupted. Nothing was written.") -> None:
-    """End an interrupted run: at once if a solver is still at work in its own thread, which nothing can stop."""
-    say(said, error=True)
-    if threading.active_count() > 1:
-        with suppress(OSError):
-            sys.stdout.flush()
-        os._exit(status)
-    raise typer.Exit(status)
-
-
-def _read(path: Path) -> Book:
-    from collateral_opt.io.read import read_book
-
-    return read_book(path)
 
 
 def _counts(book: Book) -> str:
@@ -565,34 +526,6 @@ def _program_file(path: Path | None, suffix: str, force: bool) -> Path | None:
     if path.exists() and not force:
         raise UsageError(f"{path} is there already. Choose another name, or replace it with --force.")
     return path
-
-
-def _ready(path: Path, quiet: bool) -> Book:
-    """The book, with nothing in the way of an answer; what is odd about it is said."""
-    loaded = _read(path)
-    findings = _all_findings(loaded)
-    if any(finding.severity == "error" for finding in findings):
-        raise BookError(findings)
-    if findings and not quiet:
-        say(findings_text(findings), error=True)
-    return loaded
-
-
-def _all_findings(book: Book) -> tuple[Finding, ...]:
-    """What the book's own checks found, and what shows only when it is about to be answered."""
-    whole = book.in_full
-    if not len(whole.posted) and not len(whole.pins):
-        return book.findings
-    from collateral_opt.collisions import findings
-    from collateral_opt.network import Problem
-    from collateral_opt.network.facts import gather
-
-    return (*book.findings, *findings(whole, Problem(gather(whole))))
-
-
-def _within(book: Book, time_limit: float | None) -> Book:
-    """The book, to be answered in so many seconds."""
-    return book if time_limit is None else book.replace(settings={"time_limit_s": time_limit})
 
 
 def _log_rounds() -> None:

@@ -35,9 +35,10 @@ from collateral_opt.book import Book
 from collateral_opt.model.right_sides import marginal_costs
 from collateral_opt.network.build import Problem
 from collateral_opt.network.facts import gather
-from collateral_opt.network.network import Floats
+from collateral_opt.network.network import Floats, Network
 from collateral_opt.scenarios.change import Change, PlacedChange, Places
 from collateral_opt.scenarios.figures import Figures
+from collateral_opt.scenarios.used import Sources
 from collateral_opt.scenarios.warm import Warm, loaded
 from collateral_opt.solve.linear import better, linear_optima
 from collateral_opt.solve.passes import COVERED
@@ -62,6 +63,9 @@ class Scenario:
     agreements, where what is posted may move); ``reserve_shortfalls`` of reserves. Which of several calls of one
     priority is short is not always said by the aims, their total is. ``marginal_cost_bps``: what one more unit of
     each call would cost, in basis points a year (the solver's dual, one of several where the optimum has a kink).
+    ``used``: what is drawn from each holding and facility, in market value (of a facility: what it produces); what it
+    is given is drawn from the holding too. ``exhausted``: those with nothing left, the first to run out first (see
+    :meth:`~collateral_opt.scenarios.used.Sources.drawn`); of several optima of one cost, one is told.
     ``warm``: solved with the loaded program; otherwise afresh, to the same optimum.
     """
 
@@ -72,6 +76,8 @@ class Scenario:
     total_shortfall: float
     marginal_cost_bps: Mapping[str, float]
     reserve_shortfalls: Mapping[str, float] = field(default_factory=dict)
+    used: Mapping[str, float] = field(default_factory=dict)
+    exhausted: tuple[str, ...] = ()
     warm: bool = True
 
     @property
@@ -196,20 +202,26 @@ class _Loaded:
         figures = self.figures
         numbers = figures.after(placed)
         optimum = None if numbers is None else self.warm.solve(numbers)
-        if optimum is None:
+        if numbers is None or optimum is None:
             return None
         uses, calls = figures.whole.uses, figures.whole.uses.calls
         reserves = optimum.short[figures.model.asking - (uses.asking - calls) :]
         short = figures.by_call(optimum.short, placed)
         years = float(figures.network.horizon_years)
+        used, exhausted = figures.sources.drawn(
+            optimum.x, numbers.available[: len(figures.sources.name)], _room(numbers.upper, optimum.short)
+        )
+        marginal = zip(uses.ids, figures.marginal(optimum.dual).tolist(), strict=False)
         return Scenario(
             name=change.name,
             cost=optimum.cost / BASIS_POINTS * years,
             bound=optimum.bound / BASIS_POINTS * years,
             shortfalls=_positive(uses.ids, short),
             total_shortfall=float(np.sum(short)),
-            marginal_cost_bps=dict(zip(uses.ids, figures.marginal(optimum.dual).tolist(), strict=False)),
+            marginal_cost_bps={name: bps for name, bps in marginal if change.calls.get(name, 1.0) > 0},
             reserve_shortfalls=_positive(uses.ids[calls:], reserves),
+            used=used,
+            exhausted=exhausted,
         )
 
 
@@ -217,16 +229,31 @@ def _positive(names: Sequence[str], short: Floats) -> dict[str, float]:
     return {names[at]: float(short[at]) for at in np.flatnonzero(short > 0).tolist()}
 
 
+def _room(asked: Floats, short: Floats) -> float:
+    """What an answer may spare of its sources where something is short."""
+    return 2 * COVERED * float(np.sum(asked[: len(short)])) if np.any(short > 0) else 0.0
+
+
+def _available(network: Network) -> Floats:
+    """What there is of each source of ``network``, in base currency."""
+    sources = network.sources
+    return sources.quantity * network.assets.unit_value[sources.asset]
+
+
 def solve_afresh(book: Book, change: Change) -> Scenario:
     """The optimum of ``book`` after ``change`` by the whole road, and not warm; raises as :meth:`Session.solve`."""
     changed = change.applied_to(book)
     limits = Limits(seconds=changed.settings.time_limit_s)
-    optima = linear_optima(Problem(gather(changed.in_full)), solver_named("highs"), limits)
+    problem = Problem(gather(changed.in_full))
+    optima = linear_optima(problem, solver_named("highs"), limits)
     best = reduce(better, optima)
     uses, flows = best.network.uses, best.flows
     short = np.where(flows.short > COVERED * uses.size[: uses.asking], flows.short, 0.0)
     years = float(best.network.horizon_years)
     marginal = marginal_costs(best.network, flows.duals)
+    used, exhausted = Sources.of(problem.facts, best.network).drawn(
+        flows.x, _available(best.network), _room(uses.size, short)
+    )
     return Scenario(
         name=change.name,
         cost=flows.cost / BASIS_POINTS * years,
@@ -235,5 +262,7 @@ def solve_afresh(book: Book, change: Change) -> Scenario:
         total_shortfall=float(np.sum(short[: uses.demands])),
         marginal_cost_bps=dict(zip(uses.ids[: uses.calls], marginal[: uses.calls].tolist(), strict=True)),
         reserve_shortfalls=_positive(uses.ids[uses.demands :], short[uses.demands :]),
+        used=used,
+        exhausted=exhausted,
         warm=False,
     )

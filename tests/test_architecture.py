@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "collateral_opt/io": {"collateral_opt.book", "collateral_opt.result", "collateral_opt.io"},
 }
 SOLVERS = {"pulp", "highspy"}
+LIQUIDITY = "collateral_opt.liquidity"
 
 
 def imported(file: Path) -> set[str]:
@@ -57,3 +58,18 @@ def test_a_package_imports_only_what_stands_before_it(folder: str) -> None:
 def test_the_mathematics_knows_no_solver(folder: str) -> None:
     for file in sorted((ROOT / folder).rglob("*.py")):
         assert not {name.split(".")[0] for name in imported(file)} & SOLVERS, file
+
+
+def test_only_the_command_line_knows_of_stresses() -> None:
+    for file in sorted((ROOT / "collateral_opt").rglob("*.py")):
+        inside = (ROOT / "collateral_opt" / "liquidity") in file.parents
+        if not inside and file.name != "cli.py":
+            wrong = {name for name in imported(file) if name == LIQUIDITY or name.startswith(LIQUIDITY + ".")}
+            assert not wrong, f"{file.relative_to(ROOT)} imports {sorted(wrong)}"
+
+
+def test_stresses_know_nothing_of_the_command_line_but_what_commands_share() -> None:
+    for file in sorted((ROOT / "collateral_opt" / "liquidity").rglob("*.py")):
+        assert "collateral_opt.cli" not in imported(file), file
+        if "commands" not in file.parts:
+            assert "collateral_opt.command" not in imported(file), file

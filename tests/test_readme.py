@@ -41,7 +41,7 @@ def test_the_first_command_allocates_the_example_desk(tmp_path: Path) -> None:
 def test_the_second_command_is_the_one_that_ci_runs() -> None:
     *set_up, run = COMMANDS[1].split(" && ")
     assert set_up == ["python3 -m venv .venv", ".venv/bin/pip install -e '.[dev]'"]
-    assert run == ".venv/bin/pytest -q"
+    assert run == ".venv/bin/pytest -q -n auto"
     found = re.findall(r"^python3 -m venv .*pytest.*$", README, re.M)
     assert found == [COMMANDS[1]], "this is the line that .ci/run looks for"
     assert "'^python3 -m venv .*pytest' README.md" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
@@ -67,7 +67,7 @@ def test_every_option_and_command_named_exists() -> None:
         return done.stdout
 
     table = README.split("## Commands")[1].split("## As a library")[0]
-    for command, row in re.findall(r"`collateral-opt (\w+) [^`]*`(?=.*)(.*)", table):
-        text = help_of(command)
+    for command, row in re.findall(r"`collateral-opt ([a-z]+(?: [a-z]+)?) [^`]*`(?=.*)(.*)", table):
+        text = help_of(*command.split())
         options = re.findall(r"--[a-z-]+", row) + re.findall(rf"collateral-opt {command} [^`]*?(--[a-z-]+)", table)
         assert all(option in text for option in options), command

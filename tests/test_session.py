@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from collateral_opt.errors import BookError, Finding, SolverError, UsageError
 from collateral_opt.generate import write_book
 from collateral_opt.network import Problem
 from collateral_opt.network.facts import gather
+from collateral_opt.session import solve_afresh
 from collateral_opt.solve.highs import HighsSolver
 from collateral_opt.solve.linear import linear_optima
 from collateral_opt.solve.seam import Limits
@@ -155,6 +157,143 @@ def test_a_changed_book_has_the_new_figures_and_no_others() -> None:
     assert changed.holdings["cost_bps"].tolist() == [10.0, 4.0]
     assert book.calls["amount"].tolist() == [980.0]
     assert optimise(changed).total_cost == pytest.approx(Session(book).solve(change).cost, abs=0.01)
+
+
+# Calls that are not made, facilities that give less, and what is left of each source.
+
+WATERFALL = Path(__file__).parents[1] / "examples" / "liquidity-waterfall"
+
+
+@pytest.mark.parametrize(
+    ("change", "used", "exhausted"),
+    [
+        # 10.5 million: 2 of cash, 3 of the fund, 4 of repo (which takes 4 / 0.98 of bonds), 1.5 of the line. All of
+        # it goes to one call; a unit costs 0.5 bp from cash, 1 bp through redemption, 2 bp from the fund into it,
+        # and 15 bp from repo. Bonds are left.
+        (
+            Change(),
+            {"CASH": 2e6, "MMF": 3e6, "REDEEM": 3e6, "TBONDS": 4e6 / 0.98, "REPO": 4e6, "LINE": 1.5e6},
+            ("CASH", "REDEEM", "MMF", "REPO"),
+        ),
+        (Change(calls={"MC": 1e6}), {"CASH": 1e6}, ()),
+        (Change(calls={"MC": 0.0}), {}, ()),
+        # The line gives 1 million: half a million is short. Without repo the line gives 5 of 5.5.
+        (
+            Change(capacities={"LINE": 1e6}),
+            {"CASH": 2e6, "MMF": 3e6, "REDEEM": 3e6, "TBONDS": 4e6 / 0.98, "REPO": 4e6, "LINE": 1e6},
+            ("CASH", "REDEEM", "MMF", "REPO", "LINE"),
+        ),
+        (
+            Change(capacities={"REPO": 0.0}),
+            {"CASH": 2e6, "MMF": 3e6, "REDEEM": 3e6, "LINE": 5e6},
+            ("CASH", "REDEEM", "MMF", "LINE"),
+        ),
+    ],
+)
+def test_what_is_drawn_from_each_source_and_which_run_out(
+    change: Change, used: dict[str, float], exhausted: tuple[str, ...]
+) -> None:
+    book = read_book(WATERFALL)
+    scenario = Session(book).solve(change)
+    assert scenario.warm
+    assert scenario.used == pytest.approx(used)
+    assert scenario.exhausted == exhausted
+    asked = change.calls.get("MC", 10.5e6)
+    from_sources = sum(used.get(name, 0.0) for name in ("CASH", "REDEEM", "REPO", "LINE"))
+    assert scenario.total_shortfall == pytest.approx(asked - from_sources, abs=0.1)
+    afresh = solve_afresh(book, change)
+    assert afresh.used == pytest.approx(used)
+    assert afresh.exhausted == exhausted
+    assert afresh.cost == pytest.approx(scenario.cost)
+
+
+def test_what_runs_out_for_an_earlier_call_runs_out_first() -> None:
+    # B is the dearer one, but only it goes to the call that is due first.
+    at = "2026-03-24T{}:00:00-04:00"
+    book = two_bonds(
+        agreements=[
+            {"agreement_id": "A", "counterparty": "Bank", "schedule": "s"},
+            {"agreement_id": "E", "counterparty": "House", "schedule": "e"},
+        ],
+        calls=[
+            {"call_id": "C", "agreement_id": "A", "amount": 5_000.0, "currency": "USD", "due": at.format(16)},
+            {"call_id": "F", "agreement_id": "E", "amount": 980.0, "currency": "USD", "due": at.format(12)},
+        ],
+        schedules={"s": listing(D=0.0), "e": listing(B=0.02)},
+    )
+    dear = Change(costs={"HB": 90.0})
+    for scenario in (Session(book).solve(dear), solve_afresh(book, dear)):
+        assert scenario.exhausted == ("HB", "HD")
+    less = Session(book).solve(Change(calls={"F": 979.0}))
+    assert less.exhausted == ("HD",)
+
+
+def test_a_call_that_is_not_made_is_not_in_the_book() -> None:
+    calls = [
+        {"call_id": name, "agreement_id": "A", "amount": 500.0, "currency": "USD", "priority": priority}
+        for name, priority in (("C1", 2), ("C2", 1))
+    ]
+    book = two_bonds(calls=calls, pins=[{"call_id": "C1", "holding_id": "HD", "quantity": 100.0}])
+    change = Change(calls={"C1": 0.0})
+    changed = change.applied_to(book)
+    assert changed.calls["call_id"].tolist() == ["C2"]
+    assert len(changed.pins) == 0
+    # 500 from B: 500 / 0.98 at 10 bp.
+    scenario = Session(book).solve(change)
+    assert not scenario.warm
+    assert scenario.cost == pytest.approx(500 / 0.98 / 1_000)
+    warm = Session(two_bonds(calls=calls)).solve(change)
+    assert warm.warm
+    assert warm.cost == pytest.approx(500 / 0.98 / 1_000)
+    assert list(warm.marginal_cost_bps) == list(scenario.marginal_cost_bps) == ["C2"]
+    none = Session(two_bonds(calls=calls)).solve(Change(calls={"C1": 0.0, "C2": 0.0}))
+    assert (none.cost, none.is_covered, none.used) == (0.0, True, {})
+
+
+def test_a_facility_opens_afresh_and_a_wrong_capacity_is_said() -> None:
+    book = read_book(WATERFALL)
+    shut = book.replace(facilities=book.facilities.assign(capacity=[3e6, 0.0, 5e6, 1e7]))
+    opened = Session(shut).solve(Change(capacities={"REPO": 4e6}))
+    assert not opened.warm
+    assert opened.cost == pytest.approx(Session(book).solve(Change()).cost)
+    with pytest.raises(UsageError, match=r"'REPO' is -1\.0: it must be a number of 0 or more"):
+        Session(book).solve(Change(capacities={"REPO": -1.0}))
+    with pytest.raises(UsageError, match="'NONE' is not in the book"):
+        Session(book).solve(Change(capacities={"NONE": 1.0}))
+
+
+@pytest.mark.parametrize("block", range(2))
+def test_random_books_without_some_calls_and_with_other_capacities_agree(block: int) -> None:
+    warm = facilities = dropped = 0
+    for seed in range(20 * block, 20 * block + 20):
+        rng = np.random.default_rng(1_000 + seed)
+        try:
+            book = random_book(seed, "small", facilities=True, reserves=seed % 3 == 0).to_book()
+            session = Session(book)
+        except BookError:
+            continue
+        for number in range(3):
+            amounts = book.calls["amount"].round(2) * rng.choice([0.0, 0.5, 1.5], len(book.calls))
+            capacities = book.facilities["capacity"] * rng.choice([0.0, 0.3, 2.0], len(book.facilities))
+            change = Change(
+                str(number),
+                calls=dict(zip(book.calls["call_id"], amounts.tolist(), strict=True)),
+                capacities=dict(zip(book.facilities["facility_id"], capacities.tolist(), strict=True)),
+            )
+            try:
+                scenario = session.solve(change)
+            except (BookError, SolverError):
+                continue
+            changed = change.applied_to(book)
+            if scenario.warm and len(changed.calls):
+                warm += 1
+                facilities += len(book.facilities)
+                dropped += len(book.calls) - len(changed.calls)
+                assert_the_optimum_of(changed, scenario)
+                assert set(scenario.exhausted) <= set(scenario.used)
+    assert warm > 15
+    assert facilities > 5
+    assert dropped > 5
 
 
 # What the loaded program cannot express.

@@ -22,12 +22,15 @@ from .codes import finding
 from .house import HouseLimit, parse_house_limits
 from .house_groups import house_findings
 from .in_full import in_full
+from .positions import with_defaults as with_currencies
 from .remembered import Remembered
 from .schedules import find_schedule, problems, read_schedules
 from .settings import Settings, read_settings
 from .tables import REQUIRED_TABLES, ROW_MODELS, Table, empty, hint, normalise
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
+_LATER = ("positions", "sensitivities", "thresholds")
+"""The tables that joined the contract after digests had been given out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +78,9 @@ class Book:
     pins: pd.DataFrame
     received: pd.DataFrame
     instructions: pd.DataFrame
+    positions: pd.DataFrame
+    sensitivities: pd.DataFrame
+    thresholds: pd.DataFrame
     schedules: Mapping[str, Schedule]
     house_limits: tuple[HouseLimit, ...] = ()
     findings: tuple[Finding, ...] = dataclass_field(default=(), repr=False)
@@ -137,7 +143,7 @@ class Book:
         findings: list[Finding],
     ) -> Book:
         """Defaults that need the whole book, the published schedules it names, every cross check."""
-        read = {name: _with_defaults(table, settings) for name, table in tables.items()}
+        read = with_currencies({name: _with_defaults(table, settings) for name, table in tables.items()}, settings)
         local, failed = dict(schedules), set(failed_schedules)
         for name in sorted(checks.named_schedules(read) - set(local) - failed):
             try:
@@ -273,7 +279,9 @@ class Book:
         add("settings", self.settings.model_dump_json())
         for name in ROW_MODELS:
             lines = _ROWS(getattr(self, name))
-            add(name, str(len(lines)), *lines)
+            # A book that had no such table before there was one keeps its digest.
+            if lines or name not in _LATER:
+                add(name, str(len(lines)), *lines)
         for name in sorted(self.schedules):
             add("schedule", name, _SCHEDULE(self.schedules[name]))
         for limit in self.house_limits:

@@ -24,6 +24,7 @@ from ..errors import Finding
 from .codes import finding, shown
 from .house import HouseLimit, house_problems
 from .in_flight import instruction_findings
+from .positions import position_findings
 from .received import received_findings, returned, reusable
 from .schedules import problems, table_name
 from .settings import Settings
@@ -71,8 +72,11 @@ UNIQUE: Mapping[str, tuple[str, ...]] = {
     "costs": ("holding_id", "asset_id", "agreement_id", "facility_id"),
     "pins": ("call_id", "holding_id", "facility_id"),
     "received": ("received_id",),
+    "positions": ("position_id",),
+    "sensitivities": ("position_id", "factor"),
+    "thresholds": ("agreement_id", "party", "rating"),
 }
-PARTLY_EMPTY_KEYS = ("costs", "pins")
+PARTLY_EMPTY_KEYS = ("costs", "pins", "thresholds")
 REFERENCES: tuple[tuple[str, str, str, str], ...] = (
     ("holdings", "asset_id", "assets", "asset_id"),
     ("holdings", "location", "locations", "location"),
@@ -97,6 +101,9 @@ REFERENCES: tuple[tuple[str, str, str, str], ...] = (
     ("instructions", "holding_id", "holdings", "holding_id"),
     ("instructions", "facility_id", "facilities", "facility_id"),
     ("instructions", "asset_id", "assets", "asset_id"),
+    ("positions", "agreement_id", "agreements", "agreement_id"),
+    ("sensitivities", "position_id", "positions", "position_id"),
+    ("thresholds", "agreement_id", "agreements", "agreement_id"),
 )
 SCHEDULE_COLUMNS = (
     ("agreements", "schedule"),
@@ -319,7 +326,12 @@ def rates(draft: Draft) -> Iterator[Finding]:
     for asset, currency in zip(assets["asset_id"], assets["currency"], strict=True):
         if asset in play:
             users[currency]["assets"] += 1
-    for name, column in (("agreements", "base_currency"), ("calls", "currency"), ("reserves", "currency")):
+    for name, column in (
+        ("agreements", "base_currency"),
+        ("calls", "currency"),
+        ("reserves", "currency"),
+        ("positions", "currency"),
+    ):
         for currency in draft.frame(name)[column]:
             users[currency][name] += 1
     for name in sorted(named_schedules(draft.tables)):
@@ -536,6 +548,7 @@ CHECKS: tuple[Callable[[Draft], Iterable[Finding]], ...] = (
     schedule_columns,
     ratings,
     house_problems,
+    position_findings,
 )
 
 

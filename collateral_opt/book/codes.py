@@ -1,11 +1,10 @@
 """The catalogue of findings: every code with its severity, its cause and what to do about it.
 
 A code never changes its meaning. The first digit says what it is about (1 cells, 2 files and tables, 3
-identifiers and references, 4 prices and rates, 5 schedules, 6 dates and the desk's good sense, 7 settings, 8 what
-this version does not answer yet),
-the letter how much it matters: E stops the run, W should be read before the answer is used, N is good to
-know. Cause and remedy are templates; ``finding`` fills them in, ``findings_page`` prints them as
-``docs/findings.md``.
+identifiers and references, 4 prices and rates, 5 schedules, 6 dates and the desk's good sense, 7 settings, 8 pins
+that cannot hold, 9 positions and stresses), the letter how much it matters: E stops the run, W should be read before
+the answer is used, N is good to know. Cause and remedy are templates; ``finding`` fills them in, ``findings_page``
+prints them as ``docs/findings.md``.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ _TOPICS = {
     "6": "Dates and the desk's good sense",
     "7": "Settings",
     "8": "Pins that cannot hold",
+    "9": "Positions and stresses",
 }
 
 
@@ -314,6 +314,77 @@ _CODES = (
         "E816",
         "{value}: these pins cannot hold together: no answer keeps every limit beside them.",
         "Remove or lower one of them.",
+    ),
+    # 9 Positions and stresses
+    Code(
+        "E901",
+        "nobody knows what the position is worth.",
+        "Fill in market_value, or quantity and price.",
+    ),
+    Code(
+        "E904", "{value} is no rating of the scale.", "Write letters such as A or BBB+; empty: of every rating below."
+    ),
+    Code(
+        "W911",
+        "the position is margined, but its initial margin is unknown; it counts as 0.",
+        "Fill it in; write 0 if there is none.",
+    ),
+    Code(
+        "W912",
+        "market_value is {value}, but quantity, price and price_factor make {product}; market_value counts.",
+        "Correct one of them, or leave market_value empty.",
+    ),
+    Code(
+        "W913",
+        "the initial margin {value} belongs to no agreement; it is left out.",
+        "Name the agreement, or leave initial_margin empty.",
+    ),
+    Code(
+        "W921",
+        "{value}: stated {stated}, but the value moves by {change} from {before} to {after}, {which}: marked to market "
+        "it would be {marked}, and {agreement} would call {otherwise} instead of {called}.",
+        "Correct the stated margin or the shock; the stated one counts.",
+    ),
+    Code(
+        "W922",
+        "{value}: variation margin {stated} is stated, but the position has no agreement; it is left out.",
+        "Name the agreement in positions, or take the figure out.",
+    ),
+    Code(
+        "W923",
+        "no sensitivity names the factor {value}: it moves nothing.",
+        "{hint}Add rows to sensitivities, or take the shock out.",
+    ),
+    Code(
+        "W924",
+        "{value}: a stress multiplies the initial margin by {multiplier}, which is below 1.",
+        "Check that a smaller margin is meant.",
+    ),
+    Code(
+        "W925",
+        "{agreement}: thresholds depend on the rating of {value}, which is unknown; {counted}.",
+        "Write it below ratings in the file of stresses.",
+    ),
+    Code(
+        "N931",
+        "the stress moves the price of {value} in positions, but not of collateral worth {worth} of the same class "
+        "(the first is {holding}).",
+        "Write `on: both` if the collateral moves too.",
+    ),
+    Code(
+        "N932",
+        "{agreement} pays {value} to us, which meets no other call.",
+        "Write `receipts: count` where it comes in time to be used.",
+    ),
+    Code(
+        "N933",
+        "{agreement}: {value} of what they posted goes back to them; it is none of the calls.",
+        "Write it in received (return_quantity) where cash or securities have to be found for it.",
+    ),
+    Code(
+        "N934",
+        "{count} call(s) have no due time, the first is {value}: every source is in time for them.",
+        "Write when they fall due below due of the stress.",
     ),
 )
 CATALOGUE: dict[str, Code] = {code.code: code for code in _CODES}

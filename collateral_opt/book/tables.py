@@ -51,6 +51,8 @@ Clock = Annotated[str | None, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)
 AssetType = Annotated[Literal["cash", "debt", "equity", "fund", "commodity", "letter_of_credit", "other"], Kind.TEXT]
 FacilityKind = Annotated[Literal["repo", "credit_line", "redemption", "fx", "upgrade", "sale"], Kind.TEXT]
 MarginType = Annotated[Literal["im", "vm"] | None, Kind.TEXT]
+Nets = Annotated[Literal["margin_type", "all", "none"] | None, Kind.TEXT]
+Party = Annotated[Literal["us", "them"], Kind.TEXT]
 InstructionState = Annotated[Literal["instructed", "settled", "failed", "rejected", "disputed"], Kind.TEXT]
 
 
@@ -127,7 +129,11 @@ class HoldingRow(Row):
 
 
 class AgreementRow(Row):
-    """A counterparty's agreement; values in its ``base_currency`` (empty: the book's)."""
+    """A counterparty's agreement; values in its ``base_currency`` (empty: the book's).
+
+    ``nets``: what a stress nets of its positions' margin: each margin type by itself (so too where it is empty), all of
+    it together, or nothing.
+    """
 
     agreement_id: Identifier
     counterparty: Identifier
@@ -140,6 +146,7 @@ class AgreementRow(Row):
     minimum_transfer: NotNegative = 0.0
     requirement: NotNegative = nan
     location: Text = None
+    nets: Nets = None
 
 
 class CallRow(Row):
@@ -265,6 +272,60 @@ class InstructionRow(Row):
     at: Time = None
 
 
+class PositionRow(Row):
+    """What the firm holds for its own sake, and where margin is called on it.
+
+    Values in ``currency``; worth ``market_value``, or quantity times price times factor; short is negative. Without an
+    agreement nothing is called on it. ``beta`` multiplies the shocks of its class. For its sale under impact: ``adv``
+    in units a day, ``daily_volatility`` a fraction, ``turnover`` the units outstanding over ``adv``.
+    """
+
+    position_id: Identifier
+    agreement_id: Text = None
+    instrument: Identifier
+    asset_type: Text = None
+    sector: Text = None
+    issuer_type: Text = None
+    issuer_country: Text = None
+    security_type: Text = None
+    currency: Annotated[str | None, Field(pattern=r"^[A-Z]{3}$"), Kind.TEXT] = None
+    quantity: Number = nan
+    price: Number = nan
+    price_factor: Positive = 1.0
+    market_value: Number = nan
+    initial_margin: NotNegative = nan
+    unrealised_pnl: Number = nan
+    illiquid: Boolean = False
+    beta: Number = 1.0
+    adv: Positive = nan
+    daily_volatility: NotNegative = nan
+    turnover: Positive = 1.0
+    spread_bps: NotNegative = 0.0
+
+
+class SensitivityRow(Row):
+    """What a position gains per 1.0 that a factor moves (``delta``), and per 1.0 squared (``gamma``; half of it)."""
+
+    position_id: Identifier
+    factor: Identifier
+    delta: Number
+    gamma: Number = 0.0
+
+
+class ThresholdRow(Row):
+    """A party's threshold and minimum transfer amount while it is rated ``rating`` or better.
+
+    An empty ``rating`` is the row of every rating below the others, and of none. An empty ``minimum_transfer``: as in
+    the exposures.
+    """
+
+    agreement_id: Identifier
+    party: Party
+    rating: Text = None
+    threshold: NotNegative
+    minimum_transfer: NotNegative = nan
+
+
 ROW_MODELS: Mapping[str, type[Row]] = {
     "fx": FxRow,
     "assets": AssetRow,
@@ -280,6 +341,9 @@ ROW_MODELS: Mapping[str, type[Row]] = {
     "pins": PinRow,
     "received": ReceivedRow,
     "instructions": InstructionRow,
+    "positions": PositionRow,
+    "sensitivities": SensitivityRow,
+    "thresholds": ThresholdRow,
 }
 REQUIRED_TABLES = ("assets", "holdings", "agreements", "calls")
 

@@ -1,4 +1,4 @@
-"""What a scenario changes about a book: figures of calls, assets and holdings that are there already."""
+"""What a scenario changes about a book: figures of calls, assets, holdings and facilities that are there already."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ ByName = Mapping[str, float]
 class Change:
     """New figures by identifier; everything else stays as it is in the book.
 
-    ``calls``: the amount of a call, in the call's currency (above 0). ``prices``: the price of an asset, in the book's
-    own terms (above 0; cash is worth one of its currency, and has none). ``quantities``: units of a holding (0 or
-    more). ``costs``: what letting go of a holding costs, in basis points a year. ``name`` comes back with the answer.
+    ``calls``: the amount of a call, in the call's currency (0 or more; of 0: the call is not made). ``prices``: the
+    price of an asset, in the book's own terms (above 0; cash is worth one of its currency, and has none).
+    ``quantities``: units of a holding (0 or more). ``costs``: what letting go of a holding costs, in basis points a
+    year. ``capacities``: the most a facility produces, in the currency of what it gives (0 or more). ``name`` comes
+    back with the answer.
     """
 
     name: str = ""
@@ -31,6 +33,7 @@ class Change:
     prices: ByName = field(default_factory=dict)
     quantities: ByName = field(default_factory=dict)
     costs: ByName = field(default_factory=dict)
+    capacities: ByName = field(default_factory=dict)
 
     def applied_to(self, book: Book) -> Book:
         """``book`` with these figures, checked again.
@@ -46,12 +49,20 @@ class Change:
             ("assets", "price", placed.prices),
             ("holdings", "quantity", placed.quantities),
             ("holdings", "cost_bps", placed.costs),
+            ("facilities", "capacity", placed.capacities),
         ):
             if len(row):
                 frame = frames.get(table, getattr(book, table))
                 figures = frame[column].to_numpy(dtype=np.float64, copy=True)
                 figures[row] = figure
                 frames[table] = frame.assign(**{column: figures})
+        if not np.all(placed.calls[1] > 0):
+            calls = frames["calls"]
+            made = calls["amount"] > 0
+            frames["calls"] = calls[made].reset_index(drop=True)
+            gone = book.pins["call_id"].isin(calls["call_id"][~made])
+            if gone.any():
+                return book.replace(**frames, pins=book.pins[~gone].reset_index(drop=True))
         return book.with_figures(**frames) if _are_mere_figures(book, placed) else book.replace(**frames)
 
 
@@ -61,12 +72,13 @@ Placed = tuple[Ints, Floats]
 
 @dataclass(frozen=True)
 class PlacedChange:
-    """A change by position in the tables of its book: calls, assets, holdings, holdings."""
+    """A change by position in the tables of its book: calls, assets, holdings, holdings, facilities."""
 
     calls: Placed
     prices: Placed
     quantities: Placed
     costs: Placed
+    capacities: Placed
 
 
 def _are_mere_figures(book: Book, placed: PlacedChange) -> bool:
@@ -90,16 +102,18 @@ class Places:
         self._calls = _places(book.calls["call_id"])
         self._assets = _places(book.assets["asset_id"])
         self._holdings = _places(book.holdings["holding_id"])
+        self._facilities = _places(book.facilities["facility_id"])
         self._is_cash: Bools = (book.assets["asset_type"] == "cash").to_numpy(dtype=bool)
 
     def of(self, change: Change) -> PlacedChange:
         """``change`` by position; :class:`UsageError` says everything that is wrong with it."""
         wrong: list[str] = []
         placed = PlacedChange(
-            calls=_placed("call", "amount", change.calls, self._calls, wrong, above=True),
+            calls=_placed("call", "amount", change.calls, self._calls, wrong, least=0.0),
             prices=_placed("asset", "price", change.prices, self._assets, wrong, above=True),
             quantities=_placed("holding", "quantity", change.quantities, self._holdings, wrong, least=0.0),
             costs=_placed("holding", "cost_bps", change.costs, self._holdings, wrong),
+            capacities=_placed("facility", "capacity", change.capacities, self._facilities, wrong, least=0.0),
         )
         if self._is_cash[placed.prices[0]].any():
             names = [name for name in change.prices if self._is_cash[self._assets.get(name, -1)]]

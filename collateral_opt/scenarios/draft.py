@@ -36,6 +36,9 @@ _NAMED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "costs": ("pair's cost", ("holding_id", "asset_id", "agreement_id", "facility_id")),
     "pins": ("pin", ("call_id", "holding_id", "facility_id")),
     "instructions": ("instruction", ("call_id", "holding_id", "facility_id")),
+    "positions": ("position", ("position_id",)),
+    "sensitivities": ("sensitivity", ("position_id", "factor")),
+    "thresholds": ("threshold", ("agreement_id", "party", "rating")),
 }  # fmt: skip
 """What a row is called where it is told what was done to it, and all columns that tell it from others."""
 _TOLD_BY = {"calls": "amount", "facilities": "capacity", "cash_returns": "bps", "posted": "quantity"}

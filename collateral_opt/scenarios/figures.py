@@ -1,4 +1,4 @@
-"""The numbers of a book's linear program as its calls, prices, quantities and costs move.
+"""The numbers of a book's linear program as its calls, prices, quantities, costs and facilities' capacities move.
 
 Nothing but right sides and costs ever moves: availability is ``q_i u_i``, what a limit leaves is affine in the calls
 of its place and in unit values. Where the *structure* would be another one, :meth:`Figures.after` says so by giving
@@ -24,6 +24,7 @@ from collateral_opt.network.posted import PostedLine
 from collateral_opt.network.reduction import like_uses, with_uses
 from collateral_opt.network.switches import counts_lines
 from collateral_opt.scenarios.change import PlacedChange
+from collateral_opt.scenarios.used import Sources
 from collateral_opt.solve.entries import GOLDEN
 
 SAME = 1e-9
@@ -99,13 +100,17 @@ class Figures:
         self._capacity = np.array([np.nan if c is None else float(c) for c in facts.sources.capacity])
         self._follows = _follows_holding(problem)
         self._counted = network.edges.source[network.into_reserve]
-        self._empty = facts.sources.is_holding & (facts.sources.quantity <= 0)
+        self._empty = ~facts.sources.is_posted & (facts.sources.quantity <= 0)
         self._into_facility = np.isin(network.edges.use, list(network.uses.facilities))
         self._standing = _Standing(facts, network)
         held = np.flatnonzero(facts.sources.is_holding).tolist()
         self._call_at = _positions(book.calls["call_id"], uses.ids[: uses.calls])
         self._holding_at = _positions(book.holdings["holding_id"], [facts.sources.ids[i] for i in held])
         self._asset_at = _positions(book.assets["asset_id"], assets.ids)
+        self.sources = Sources.of(facts, network)
+        self._facility_at, self._facility_rate = _facilities(book, facts)
+        self._stays = _stays(book)
+        self._speaks_of_capacity = _speaks_of_capacity(network)
         self._rate = np.ones(uses.calls)
         self._rate[self._call_at] = [book.rates[currency] for currency in book.calls["currency"]]
         self.base = self._numbers(self._amount, self._unit_value, self._quantity, network.edges.cost_bps)
@@ -162,7 +167,16 @@ class Figures:
     def after(self, change: PlacedChange) -> Numbers | None:
         """The numbers after ``change``; None where it changes more than numbers."""
         unit_value, quantity, cost = self._unit_value, self._quantity, self.network.edges.cost_bps
-        amount = self._amounts(change)
+        amount, capacity = self._amounts(change), self._capacity
+        if self._stays[change.calls[0][change.calls[1] == 0]].any():
+            return None
+        if len(change.capacities[0]):
+            at = self._facility_at[change.capacities[0]]
+            capacity = capacity.copy()
+            capacity[at] = change.capacities[1] * self._facility_rate[change.capacities[0]]
+            unclear = (self._empty & (capacity > 0)) | (self._speaks_of_capacity & (capacity != self._capacity))
+            if unclear[at].any() or not self._standing.allows_quantities:
+                return None
         if len(change.prices[0]):
             at = self._asset_at[change.prices[0]]
             # What is neither held nor posted nor produced plays no part.
@@ -173,8 +187,9 @@ class Figures:
                 return None
         if len(change.quantities[0]):
             quantity = quantity.copy()
-            quantity[self._holding_at[change.quantities[0]]] = change.quantities[1]
-            if (self._empty & (quantity > 0)).any() or not self._standing.allows_quantities:
+            at = self._holding_at[change.quantities[0]]
+            quantity[at] = change.quantities[1]
+            if (self._empty & (quantity > 0))[at].any() or not self._standing.allows_quantities:
                 return None
         if len(change.costs[0]):
             more = np.zeros(len(quantity))
@@ -184,9 +199,17 @@ class Figures:
         # A facility may be given more than it needs of what earns, up to a bound that the model does not have.
         if (self._into_facility & (cost < 0)).any():
             return None
-        return self._numbers(amount, unit_value, quantity, cost)
+        return self._numbers(amount, unit_value, quantity, cost, capacity)
 
-    def _numbers(self, amount: Floats, unit_value: Floats, quantity: Floats, cost: Floats) -> Numbers | None:
+    def _numbers(
+        self,
+        amount: Floats,
+        unit_value: Floats,
+        quantity: Floats,
+        cost: Floats,
+        capacity: Floats | None = None,
+    ) -> Numbers | None:
+        capacity = self._capacity if capacity is None else capacity
         network, model = self.network, self.model
         calls, facilities = network.uses.calls, len(network.uses.facilities)
         called = _sums(self._agreement, amount - self._amount, len(network.agreement_ids))
@@ -194,7 +217,7 @@ class Figures:
         if left is None:
             return None
         required = np.append(_sums(self.use_at, amount, calls), network.uses.lacking[calls : model.asking])
-        held = np.where(np.isnan(self._capacity), quantity * unit_value[self._asset], self._capacity)
+        held = np.where(np.isnan(capacity), quantity * unit_value[self._asset], capacity)
         counted = held[self._counted]
         promises = np.full(model.promises.stop - model.asking, np.inf)
         return Numbers(
@@ -202,6 +225,36 @@ class Figures:
             available=np.concatenate([held, counted, required]),
             upper=np.concatenate([required, promises, counted, np.zeros(facilities), left]),
         )
+
+
+def _facilities(book: Book, facts: Facts) -> tuple[Ints, Floats]:
+    """By row of the book's facilities where each stands among the sources, and the rate of its capacity's currency."""
+    currency = dict(zip(book.assets["asset_id"], book.assets["currency"], strict=True))
+    place = {facts.sources.ids[i]: i for i in np.flatnonzero(facts.sources.is_facility).tolist()}
+    at = np.array([place[name] for name in book.facilities["facility_id"]], dtype=np.int64)
+    rate = np.array([float(book.rates[currency[asset]]) for asset in book.facilities["gives"]], dtype=np.float64)
+    return at, rate
+
+
+def _stays(book: Book) -> Bools:
+    """By row of the book's calls whether more than an amount goes if it is not made.
+
+    What lies at an agreement is read under the margin type of its calls, if they have one; and the limits of a schedule
+    that a call names are in force at its agreement.
+    """
+    of_agreement = book.calls.groupby("agreement_id")[["margin_type", "schedule"]].nunique(dropna=False)
+    several = book.calls["agreement_id"].map(of_agreement["margin_type"] > 1).to_numpy(dtype=bool)
+    named = book.calls["agreement_id"].map(of_agreement["schedule"] > 1).to_numpy(dtype=bool)
+    holds: Bools = book.calls["agreement_id"].isin(book.posted["agreement_id"]).to_numpy(dtype=bool)
+    stays: Bools = named | (holds & (several | bool(book.house_limits)))
+    return stays
+
+
+def _speaks_of_capacity(network: Network) -> Bools:
+    """By source whether it is a facility with a limit that is a share of its capacity."""
+    uses = [b.governed for b in network.limits if b.cap.of == "requirement" and b.agreement < 0]
+    funded = network.sources.funded_by
+    return (funded >= network.uses.asking) & np.isin(funded, np.concatenate([funded[:0], *uses]))
 
 
 def _sums(at: Ints, amount: Floats, count: int) -> Floats:

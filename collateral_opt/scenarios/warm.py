@@ -66,12 +66,13 @@ _OPTIONS: dict[str, bool | int | float | str] = {
 
 @dataclass(frozen=True)
 class Optimum:
-    """An optimum in base currency and yearly basis points: ``short`` [uses that ask], ``dual`` [rows]."""
+    """An optimum in base currency, yearly basis points: ``short`` [uses that ask], ``dual`` [rows], ``x`` [edges]."""
 
     cost: float
     bound: float
     short: Floats
     dual: Floats
+    x: Floats
 
 
 @dataclass(frozen=True)
@@ -186,8 +187,15 @@ class Warm:
         if not is_proven or not self._holds(found, numbers):
             return None
         is_short = found.short > COVERED * numbers.upper[: model.asking]
+        flows = np.zeros(model.edges)
+        on_edges = found.columns < model.edges
+        flows[self._order[found.columns[on_edges]]] = found.x[on_edges]
         return Optimum(
-            cost=cost, bound=min(found.bound, cost), short=np.where(is_short, found.short, 0.0), dual=found.dual
+            cost=cost,
+            bound=min(found.bound, cost),
+            short=np.where(is_short, found.short, 0.0),
+            dual=found.dual,
+            x=flows,
         )
 
     def _holds(self, found: _Found, numbers: Numbers) -> bool:

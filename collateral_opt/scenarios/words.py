@@ -51,7 +51,7 @@ def read_words(words: Iterable[str], name: str = UNNAMED) -> WhatIf:
         UsageError: everything that is wrong with them.
     """
     wrong: list[str] = []
-    changes = _changes(list(words), "", wrong)
+    changes = read_changes(list(words), "", wrong)
     _require_sound(wrong)
     return WhatIf(name=name, changes=changes)
 
@@ -63,13 +63,31 @@ def read_file(path: str | Path) -> list[WhatIf]:
         UsageError: the file cannot be read, or something in it: all of it at once.
     """
     file = Path(path)
+    wrong: list[str] = []
+    data = read_yaml(file, wrong)
+    if isinstance(data, Sequence) and not isinstance(data, str):
+        data = {file.stem: data}
+    if not isinstance(data, Mapping) or not data:
+        raise UsageError(
+            f"{file}: there is no what-if in it. Write `NAME:` and below it lines with `- call:C1.amount=+20%`."
+        )
+    named = {str(name): read_changes(forms, f"{name}, ", wrong) for name, forms in data.items()}
+    _require_sound(wrong, str(file))
+    return [WhatIf(name=name, changes=changes) for name, changes in named.items()]
+
+
+def read_yaml(file: Path, wrong: list[str]) -> object:
+    """What a YAML file holds, every scalar as the text that was written; ``wrong`` gets each key that stands twice.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
     try:
         text = file.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror or error}. Check the name.") from None
     except UnicodeDecodeError as error:
         raise UsageError(f"{file}: byte {error.start} is not UTF-8. Save the file as UTF-8.") from None
-    wrong: list[str] = []
     try:
         root = yaml.compose(text, Loader=yaml.BaseLoader)
         data: object = yaml.load(text, Loader=yaml.BaseLoader)
@@ -80,15 +98,7 @@ def read_file(path: str | Path) -> list[WhatIf]:
         raise UsageError(f"{file}{place}: not readable as YAML: {reason}. Check indentation and brackets.") from None
     for line, key in written_twice(root):
         wrong.append(f"line {line}: {key} stands twice in one mapping. Keep one of them.")
-    if isinstance(data, Sequence) and not isinstance(data, str):
-        data = {file.stem: data}
-    if not isinstance(data, Mapping) or not data:
-        raise UsageError(
-            f"{file}: there is no what-if in it. Write `NAME:` and below it lines with `- call:C1.amount=+20%`."
-        )
-    named = {str(name): _changes(forms, f"{name}, ", wrong) for name, forms in data.items()}
-    _require_sound(wrong, str(file))
-    return [WhatIf(name=name, changes=changes) for name, changes in named.items()]
+    return data
 
 
 def read_change(raw: object) -> BookChange:
@@ -185,7 +195,8 @@ def _problem(message: str, remedy: str) -> PydanticCustomError:
     return PydanticCustomError(PROBLEM, "{message}", {"message": message, "value": "", "remedy": remedy})
 
 
-def _changes(forms: object, where: str, wrong: list[str]) -> tuple[BookChange, ...]:
+def read_changes(forms: object, where: str, wrong: list[str]) -> tuple[BookChange, ...]:
+    """The changes of a list of words and mappings; ``wrong`` gets what cannot be read, after ``where`` it stands."""
     if isinstance(forms, str | Mapping) or not isinstance(forms, Sequence) or not forms:
         wrong.append(f"{where}there is no change in it. Write a line for each, such as `- call:C1.amount=+20%`.")
         return ()
@@ -195,18 +206,18 @@ def _changes(forms: object, where: str, wrong: list[str]) -> tuple[BookChange, .
         try:
             changes.append(read_change(form))
         except PydanticCustomError as error:
-            wrong.append(f"{where}{said}: {_sentences(error.context or {})}")
+            wrong.append(f"{where}{said}: {sentences(error.context or {})}")
         except ValidationError as error:
-            wrong += [f"{where}{said}: {_worded(detail)}" for detail in error.errors(include_url=False)]
+            wrong += [f"{where}{said}: {worded(detail)}" for detail in error.errors(include_url=False)]
     return tuple(changes)
 
 
-def _worded(detail: Mapping[str, Any]) -> str:
+def worded(detail: Mapping[str, Any]) -> str:
     """One of pydantic's errors in our own words."""
     names = [str(part) for part in detail["loc"] if isinstance(part, str)]
     field, value, context = (names[-1] if names else "change"), shown(detail["input"]), detail.get("ctx", {})
     if detail["type"] == PROBLEM:
-        said = _sentences(context)
+        said = sentences(context)
         return said if field in said else f"{field}: {said}"
     if detail["type"] == "extra_forbidden":
         return f"{field} is not known here. Take it out, or correct the name."
@@ -219,7 +230,8 @@ def _worded(detail: Mapping[str, Any]) -> str:
     return f"{field} is {value}: {detail['msg']}."
 
 
-def _sentences(context: Mapping[str, Any]) -> str:
+def sentences(context: Mapping[str, Any]) -> str:
+    """Message and remedy of one of our own problems."""
     parts = [
         text if text.endswith(("?", ".")) else f"{text}." for text in (context["message"], context["remedy"]) if text
     ]

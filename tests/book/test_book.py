@@ -333,6 +333,11 @@ def test_the_digest_does_not_depend_on_the_order_of_rows_and_columns() -> None:
     assert desk.book().digest == before
 
 
+def test_a_book_keeps_the_digest_that_it_had_before_there_were_positions() -> None:
+    # as it was given out then; results on file name it
+    assert Desk().book().digest == "7ac9edfc700b22d9a70891fac518aedf69c561e9e0d1f295afe8f4378389571d"
+
+
 def test_a_default_written_out_does_not_change_the_digest() -> None:
     desk = Desk()
     before = desk.book().digest

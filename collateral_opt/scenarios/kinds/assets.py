@@ -76,14 +76,14 @@ class Downgraded(BookChange):
     )
 
     def apply(self, draft: Draft) -> None:
-        rows, lowered = np.flatnonzero(draft.inside(self.of)), False
+        rows, moved = np.flatnonzero(draft.inside(self.of)), False
         for column, agency in [(rating_column(s, a), a) for s in self._scopes() for a in AGENCIES]:
             cells = draft.table("assets")[column].iloc[rows]
-            letters = cells.map({text: _lower(text, agency, self.downgrade) for text in cells.dropna().unique()})
+            letters = cells.map({text: lowered(text, agency, self.downgrade) for text in cells.dropna().unique()})
             changed = (letters.notna() & (letters != cells)).to_numpy()
             draft.put("assets", column, rows[changed], letters[changed].tolist())
-            lowered = lowered or bool(changed.any())
-        if len(rows) and not lowered:
+            moved = moved or bool(changed.any())
+        if len(rows) and not moved:
             scopes = " and ".join(self._scopes())
             draft.say(f"no asset of {self.of} has a rating ({scopes}) that could be lowered. Name another scope.")
 
@@ -102,7 +102,7 @@ def _scale(agency: str) -> tuple[str, ...]:
     return tuple(row[agency] for row in data_rows("rating_scale.csv"))
 
 
-def _lower(text: str, agency: str, notches: int) -> str:
+def lowered(text: str, agency: str, notches: int) -> str:
     """The letters so many steps below; what is no rating stays what it is."""
     try:
         step = rating_step(text, agency)

@@ -109,7 +109,10 @@ def _drop_agreements(draft: Draft, agreements: list[str]) -> None:
     for table in ("pins", "instructions"):
         draft.drop(table, call_id=lent, holding_id=lent)
     draft.drop("costs", agreement_id=agreements, holding_id=lent)
-    for table in ("agreements", "posted", "cash_returns", "received"):
+    positions = draft.table("positions")
+    margined = positions["position_id"][positions["agreement_id"].isin(agreements)].tolist()
+    draft.drop("sensitivities", position_id=margined)
+    for table in ("agreements", "posted", "cash_returns", "received", "positions", "thresholds"):
         draft.drop(table, agreement_id=agreements)
 
 

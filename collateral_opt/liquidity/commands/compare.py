@@ -1,0 +1,107 @@
+"""``collateral-opt stress compare``: strategies on the same scenarios, side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from collateral_opt.command import COVERED, SHORT, BookPath, Quiet, exit_codes, ready
+from collateral_opt.errors import UsageError
+from collateral_opt.liquidity.commands import app
+from collateral_opt.terminal import Progress, bold, printable, say, wait_for
+
+if TYPE_CHECKING:
+    from collateral_opt.liquidity.strategies import Compared
+
+
+@app.command()
+def compare(
+    book: BookPath,
+    stresses: Annotated[Path, typer.Option(metavar="FILE", help="The file of stresses, with strategies.")],
+    stress: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --count: the stress that is drawn on top of.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=0, help="Draws of the file's generator; 0: its stresses instead.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Instead of the generator's.")] = None,
+    share: Annotated[float, typer.Option(help="Of scenarios, for the high figures and the buffer.")] = 0.95,
+    buffer_asset: Annotated[
+        str | None, typer.Option(metavar="ASSET", help="Size the least buffer of this asset for each strategy.")
+    ] = None,
+    buffer_bps: Annotated[float, typer.Option(min=0.0, help="What that costs to hold, basis points a year.")] = 0.0,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the tables; must be new or empty.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace earlier tables in DIR.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compare the strategies of a file on the same scenarios: calls, what is short, the buffer needed, cost.
+
+    Exit status 3 where every strategy leaves some call short in some scenario.
+    """
+    with exit_codes():
+        from collateral_opt.io.write import check_folder
+        from collateral_opt.liquidity.buffer import Candidate
+        from collateral_opt.liquidity.strategies import MARKER, compare_strategies, read_strategies, write_compared
+        from collateral_opt.liquidity.stress import read_stresses
+
+        file = read_stresses(stresses)
+        ways = read_strategies(file.sections.get("strategies"))
+        if stress is not None and not count:
+            raise UsageError("--stress says what is drawn on top of, and nothing is drawn. Add --count.")
+        one = file.stress(stress) if stress is not None else None
+        if out is not None:
+            check_folder(out, force=force, marker=MARKER)
+        wanted = [] if buffer_asset is None else [Candidate(buffer_asset, buffer_asset, buffer_bps)]
+
+        def run(progress: Progress) -> Compared:
+            return compare_strategies(
+                ready(book, quiet),
+                file,
+                ways,
+                stress=one,
+                count=count,
+                seed=seed,
+                share=share,
+                candidates=wanted,
+                progress=progress,
+            )
+
+        found = wait_for(run, quiet=quiet)
+        written = write_compared(found, out, force=force) if out is not None else []
+        if not quiet:
+            _tell(found)
+            if written:
+                say(f"\nwritten to {printable(out)}: {', '.join(path.name for path in written)}")
+        raise typer.Exit(SHORT if (found.table["short"] > 0).all() else COVERED)
+
+
+def _tell(found: Compared) -> None:
+    table = found.table
+    head = [
+        "strategy",
+        "called, mean",
+        f"{100 * found.share:g} %",
+        "short in",
+        "lacking, most",
+        "buffer",
+        "cost a year",
+    ]
+    columns = ["called_mean", "called_high", "short", "shortfall_most", "buffer_value", "cost_a_year"]
+    cells = [
+        [printable(row["strategy"]), *("-" if row[c] != row[c] else f"{row[c]:,.0f}" for c in columns)]
+        for row in table.to_dict("records")
+    ]
+    wide = [max(len(line[at]) for line in (head, *cells)) for at in range(len(head))]
+    say(bold(_line(head, wide)))
+    for line in cells:
+        say(_line(line, wide))
+    say(f"\n{int(table['scenarios'].iloc[0]):,} scenarios, the same for all; amounts in base currency")
+
+
+def _line(cells: list[str], wide: list[int]) -> str:
+    first, *rest = (
+        cell.ljust(w) if at == 0 else cell.rjust(w) for at, (cell, w) in enumerate(zip(cells, wide, strict=True))
+    )
+    return "  ".join([first, *rest])

@@ -1,0 +1,184 @@
+"""From a book and a stress to a forced sale: the worked example end to end, and what is counted as what."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from collateral_opt import read_book
+from collateral_opt.cli import app
+from collateral_opt.errors import UsageError
+from collateral_opt.liquidity.forced import FILES, ForcedSale, case_of, forced_sale, read_terms, sellable
+from collateral_opt.liquidity.impact import PowerLaw, SquareRoot
+from collateral_opt.liquidity.projection import project
+from collateral_opt.liquidity.stress import StressFile, read_stresses
+from collateral_opt.optimiser import optimise
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "fire-sale"
+STRESSES = EXAMPLE / "stresses.yaml"
+
+
+@pytest.fixture(scope="module")
+def fire_sale() -> ForcedSale:
+    file = read_stresses(STRESSES)
+    return forced_sale(read_book(EXAMPLE), file.stress(), file)
+
+
+def test_the_case_follows_from_position_shock_and_cash(fire_sale: ForcedSale) -> None:
+    """133.33m fall by 15 %: 20m, and 50m of gains are 30m. Margin 10m becomes 30m: 40m called against 15m of cash. Own
+    funds 15m + 10m before, 5m after."""
+    case = fire_sale.case
+    assert (case.called, case.variation) == (pytest.approx(40e6), pytest.approx(20e6))
+    assert (case.means, case.margin, case.unmet) == (pytest.approx(15e6), 10e6, pytest.approx(25e6))
+    assert (case.own_funds, case.lost) == (pytest.approx(25e6), pytest.approx(20e6))
+    (crude,) = case.positions
+    assert (crude.price, crude.units, crude.initial_margin) == (pytest.approx(85), pytest.approx(4e6 / 3), 30e6)
+    file = read_stresses(STRESSES)
+    gains = project(read_book(EXAMPLE), file.stress(), file).positions["stressed_unrealised_pnl"]
+    assert gains.tolist() == pytest.approx([30e6])
+
+
+def test_it_is_insolvent_on_day_three_and_told_over_a_range(fire_sale: ForcedSale) -> None:
+    assert (fire_sale.spiral.outcome, fire_sale.spiral.ends) == ("insolvent", 3)
+    assert fire_sale.spiral.own_funds == pytest.approx(-1_297_424, abs=1)
+    cells = fire_sale.outcomes
+    assert (cells["unmet"].round() == 25e6).all()  # the default hangs on none of it
+    assert {"insolvent", "closed"} == set(cells["outcome"])  # insolvency does
+    assert fire_sale.break_even == pytest.approx(1_019_333 / 800_000, rel=1e-6)
+    paid = fire_sale.savers.set_index("measure")["paid"]
+    assert (paid["cash"], paid["line"], paid["bonds"]) == (
+        pytest.approx(25e6),
+        pytest.approx(25e6),
+        pytest.approx(25e6 / 0.98),
+    )
+    assert paid["short"] == pytest.approx(0.5)
+
+
+def test_selling_all_by_the_schedule_loses_what_the_close_out_does(fire_sale: ForcedSale) -> None:
+    """One position, equal slices: the cheapest schedule and the simulated close-out are the same sale."""
+    assert fire_sale.schedule is not None
+    assert fire_sale.schedule.cost == pytest.approx(fire_sale.spiral.days["loss"].sum(), rel=1e-5)
+    assert fire_sale.schedule.unmet[-1] == pytest.approx(-fire_sale.spiral.own_funds, rel=1e-4)
+
+
+@pytest.mark.parametrize(("cash", "outcome"), [("40000000", "paid"), ("39990000", "closed")])
+def test_with_the_buffer_that_saves_it_the_optimiser_pays(tmp_path: Path, cash: str, outcome: str) -> None:
+    shutil.copytree(EXAMPLE, tmp_path / "book")
+    holdings = tmp_path / "book" / "holdings.csv"
+    holdings.write_text(holdings.read_text().replace("15000000", cash))
+    file = read_stresses(STRESSES)
+    found = forced_sale(read_book(tmp_path / "book"), file.stress(), file)
+    assert found.spiral.outcome == outcome
+    assert (found.schedule is None) is (outcome == "paid")
+
+
+def _mixed() -> tuple[Any, StressFile]:
+    book = read_book(EXAMPLE)
+    positions = pd.DataFrame(
+        {
+            "position_id": ["FUT", "BUND", "ODD", "TECH", "STALE"],
+            "agreement_id": ["CLEARING", "CLEARING", None, None, None],
+            "instrument": ["f", "b", "o", "t", "s"],
+            "asset_type": ["equity", "debt", "equity", "equity", "equity"],
+            "currency": ["USD", "EUR", "USD", "USD", "USD"],
+            "quantity": [1000.0, None, 10.0, 100.0, 5.0],
+            "price": [100.0, None, 7.0, 50.0, 3.0],
+            "market_value": [None, -40_000.0, None, None, None],
+            "initial_margin": [10_000.0, 2000.0, None, None, None],
+            "adv": [5000.0, 1e6, None, 400.0, 10.0],
+            "daily_volatility": [0.02, 0.01, 0.03, 0.03, 0.03],
+            "illiquid": [False, False, False, False, True],
+        }
+    )
+    fx = pd.DataFrame({"currency": ["EUR"], "rate": [1.1]})
+    mixed = book.replace(positions=positions, fx=fx)
+    file = StressFile.from_mapping(
+        {"stresses": {"s": {"shocks": [{"of": "equity", "value": "-10%"}, {"of": "debt", "value": "+5%"}]}}}
+    )
+    return mixed, file
+
+
+def test_what_can_be_sold_and_what_cannot() -> None:
+    """A short bund of EUR 40,000 stated by value: 40,000 units of 1.05 * 1.1 each; TECH is not margined."""
+    book, file = _mixed()
+    found = sellable(book, project(book, file.stress(), file))
+    assert dict(found.left_out) == {"ODD": "no adv", "STALE": "illiquid"}
+    by_name = {p.position_id: p for p in found.positions}
+    assert list(by_name) == ["FUT", "BUND", "TECH"]
+    assert (by_name["FUT"].units, by_name["FUT"].price) == (1000, pytest.approx(90))
+    assert (by_name["BUND"].units, by_name["BUND"].price) == (-40_000, pytest.approx(1.155))
+    assert by_name["BUND"].initial_margin == pytest.approx(2200)
+    assert (by_name["TECH"].margined, by_name["TECH"].initial_margin) == (False, 0)
+
+
+def test_own_funds_before_and_what_the_stress_takes() -> None:
+    """Holdings 15m, margin 10,000 + 2,000 * 1.1, outright 70 + 5,000 + 15 USD. It takes 10,000 and 2,000 * 1.1 as
+    variation margin, and a tenth of 5,085."""
+    book, file = _mixed()
+    projection = project(book, file.stress(), file)
+    case = case_of(book, projection, optimise(projection.book))
+    assert case.own_funds == pytest.approx(15e6 + 12_200 + 5085)
+    assert case.variation == pytest.approx(12_200)
+    assert case.lost == pytest.approx(12_200 + 508.5)
+    assert case.called == pytest.approx(12_200, abs=0.01)
+
+
+def test_terms_are_read_and_wrong_ones_named() -> None:
+    terms = read_terms({"mode": "reduce", "participation": "0.2", "impact": {"permanent": "0.4"}, "depth": ["1", "3"]})
+    assert terms.model == PowerLaw(permanent=0.4)
+    assert (terms.participation, terms.depth) == (0.2, (1.0, 3.0))
+    assert read_terms({"impact": {"square_root": "0.7"}}).model == SquareRoot(0.7)
+    assert read_terms(None).days == 2
+    with pytest.raises(UsageError, match=r"(?s)liquidation, mode.*liquidation, days.*liquidation, speed"):
+        read_terms({"mode": "panic", "days": "0", "speed": "9"})
+    with pytest.raises(UsageError, match="model of its own"):
+        read_terms({"impact": {"square_root": "0.7", "permanent": "1"}})
+
+
+def test_a_close_out_needs_to_know_the_depth_of_what_it_sells() -> None:
+    book, file = _mixed()
+    blind = book.replace(
+        positions=book.positions.assign(adv=float("nan")), holdings=book.holdings.assign(quantity=[1.0])
+    )
+    with pytest.raises(UsageError, match="BUND, FUT"):
+        forced_sale(blind, file.stress(), file)
+
+
+def test_the_commands_write_the_same_bytes_twice(tmp_path: Path) -> None:
+    told = []
+    for name in ("one", "two"):
+        out = tmp_path / name
+        ran = CliRunner().invoke(
+            app, ["stress", "liquidate", str(EXAMPLE), "--stresses", str(STRESSES), "--out", str(out)]
+        )
+        assert ran.exit_code == 3, ran.output
+        assert "insolvent on day 3" in ran.output
+        assert {path.name for path in out.iterdir()} <= set(FILES)
+        told.append({path.name: path.read_bytes() for path in out.iterdir()})
+    assert told[0] == told[1]
+    summary = json.loads(told[0]["liquidation.json"])
+    assert (summary["outcome"], summary["day"], round(summary["unmet"])) == ("insolvent", 3, 25_000_000)
+    again = CliRunner().invoke(
+        app, ["stress", "liquidate", str(EXAMPLE), "--stresses", str(STRESSES), "--out", str(tmp_path / "one")]
+    )
+    assert again.exit_code == 2
+
+
+def test_strategies_of_the_example(tmp_path: Path) -> None:
+    """Called and lacking: 40 and 25; a third less 26.8 and 11.8; half, 5m free, 20 and 0; puts on half 30 and 15."""
+    out = tmp_path / "compared"
+    ran = CliRunner().invoke(
+        app,
+        ["stress", "compare", str(EXAMPLE), "--stresses", str(STRESSES), "--buffer-asset", "USD", "--out", str(out)],
+    )
+    assert ran.exit_code == 0, ran.output
+    table = pd.read_csv(out / "strategies.csv").set_index("strategy")
+    assert (table["called_most"] / 1e6).round(3).tolist() == [40, 26.8, 20, 30, 40, 40]
+    assert (table["shortfall_most"] / 1e6).round(3).tolist() == [25, 11.8, 0, 15, 0, 0]
+    assert (table["buffer_value"] / 1e6).round(3).tolist() == [25, 11.8, 0, 15, 0, 0]
