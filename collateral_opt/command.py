@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from collateral_opt.errors import BookError, CheckFailed, Finding, SolverError, StoppedError, UsageError
-from collateral_opt.terminal import findings_text, printable, say
+from collateral_opt.terminal import findings_text, is_at_work, printable, say
 
 if TYPE_CHECKING:
     from collateral_opt.book import Book
@@ -71,7 +70,7 @@ def fail(status: int, message: str) -> None:
 def leave(status: int, said: str = "interrupted. Nothing was written.") -> None:
     """End an interrupted run: at once if a solver is still at work in its own thread, which nothing can stop."""
     say(said, error=True)
-    if threading.active_count() > 1:
+    if is_at_work():
         with suppress(OSError):
             sys.stdout.flush()
         os._exit(status)

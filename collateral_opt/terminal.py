@@ -27,6 +27,8 @@ Progress = Callable[[str], None]
 
 _PATIENCE = 2.0
 """Seconds of silence before a terminal is told what goes on."""
+AT_WORK = "at work"
+"""The name of threads in which something is done while this one waits."""
 
 _MOST_SHORT = 20
 _MOST_USED = 5
@@ -206,7 +208,7 @@ def wait_for(task: Callable[[Progress], T], *, quiet: bool, stop: threading.Even
         finally:
             ended.set()
 
-    threading.Thread(target=work, daemon=True).start()
+    threading.Thread(target=work, name=AT_WORK, daemon=True).start()
     _wait(ended, _PATIENCE, stop)
     if not ended.is_set():
         with nullcontext() if quiet or not sys.stderr.isatty() else _status() as status:
@@ -218,6 +220,11 @@ def wait_for(task: Callable[[Progress], T], *, quiet: bool, stop: threading.Even
         raise outcome["error"]
     value: T = outcome["value"]
     return value
+
+
+def is_at_work() -> bool:
+    """Whether what :func:`wait_for` started is still going on."""
+    return any(thread.name == AT_WORK for thread in threading.enumerate())
 
 
 def _wait(ended: threading.Event, seconds: float, stop: threading.Event | None) -> None:

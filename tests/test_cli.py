@@ -321,8 +321,6 @@ def test_what_goes_wrong_while_writing_leaves_nothing(
     def fail(*_: object) -> str:
         raise raised
 
-    # so that the interrupt of a test ends the command, not the tests, whatever threads they run
-    monkeypatch.setattr(cli.threading, "active_count", lambda: 1)
     monkeypatch.setattr("collateral_opt.io.write.summary_text", fail)
     done = invoke("allocate", CHEAP, "--out", tmp_path / "out")
     assert done.returncode == status and words in done.stderr

@@ -32,7 +32,7 @@ import pandas as pd
 
 from collateral_opt.book import Book
 from collateral_opt.errors import SolverError, UsageError
-from collateral_opt.liquidity.needs import BASIS_POINTS, Candidate, Needs, Progress, Scenarios
+from collateral_opt.liquidity.needs import BASIS_POINTS, Candidate, Needs, Progress, Scenarios, lot_values
 from collateral_opt.model.buffer import Bools, Ceiling, Cut, chance
 from collateral_opt.model.program import Floats, Program, scale
 from collateral_opt.solve.registry import solver_named
@@ -385,17 +385,10 @@ def answer(program: Program, until: float | None) -> tuple[Floats | None, float]
 
 
 def in_lots(book: Book, candidates: Sequence[Candidate], values: Floats) -> tuple[Floats, Floats]:
-    """Quantities of each candidate for ``values``, rounded up to whole lots within its most; and what they come to."""
-    at = [book.assets.index[book.assets["asset_id"] == c.asset][0] for c in candidates]
-    rate = book.assets["currency"].map(book.rates).to_numpy(np.float64)[at]
-    unit = np.where([c.is_line for c in candidates], rate, book.unit_values[at])
-    lot = book.lot_sizes[at]
-    lots = []
-    for c, value, each in zip(candidates, values.tolist(), (unit * lot).tolist(), strict=True):
-        count = value / each
-        lots.append(
-            min(ceil(count - max(1e-6, 1e-10 * count)), floor(c.most / each) if np.isfinite(c.most) else np.inf)
-        )
+    """Quantities of each candidate for ``values``, rounded up to whole lots; and what they come to."""
+    lot, unit = lot_values(book, candidates)
+    count = values / (unit * lot)
+    lots = [ceil(each - max(1e-6, 1e-10 * each)) for each in count.tolist()]
     # Through decimals: three lots of 0.01 are 0.03.
     quantity = np.array(
         [float(Decimal(repr(float(k))) * Decimal(repr(s))) for k, s in zip(lots, lot.tolist(), strict=True)]

@@ -172,6 +172,8 @@ def case_of(book: Book, projection: Projection, result: Result, own_funds: float
     outright = ~margined & ~before["instrument"].isin(held).to_numpy(np.bool_)
     margin = float(np.nansum(np.where(margined, before["initial_margin"], 0.0) * rate))
     variation = float(np.nansum(after["variation_margin_call"].to_numpy(np.float64) * rate))
+    got = projection.receipts[projection.receipts["margin_type"] == "vm"]
+    received = float((got["amount"] * got["currency"].map(projection.book.rates)).sum())
     values = [
         float(np.nansum(np.where(outright, column.to_numpy(np.float64), 0.0) * rate))
         for column in (before["market_value"], after["stressed_market_value"])
@@ -187,6 +189,7 @@ def case_of(book: Book, projection: Projection, result: Result, own_funds: float
         variation=variation,
         own_funds=holdings[0] + margin + values[0] if own_funds is None else own_funds,
         loss=variation + values[0] - values[1] + holdings[0] - holdings[1],
+        received=received,
     )
 
 
@@ -237,7 +240,7 @@ class ForcedSale:
             "impact": self.terms.model.name,
             "mode": self.terms.mode,
             "called": case.called,
-            "variation_margin": case.variation,
+            "variation_margin": case.variation_called,
             "means": case.means,
             "unmet": case.unmet,
             "margin_before": case.margin,

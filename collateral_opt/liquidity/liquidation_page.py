@@ -47,7 +47,7 @@ def liquidation_html(found: ForcedSale) -> str:
 def _cards(found: ForcedSale) -> list[tuple[str, str, str]]:
     case, end = found.case, found.spiral
     cards = [
-        ("called", f"{case.called:,.0f}", f"{case.variation:,.0f} of it variation margin"),
+        ("called", f"{case.called:,.0f}", f"{case.variation_called:,.0f} of it variation margin"),
         ("not met on day 1", f"{case.unmet:,.0f}", f"{case.called - case.unmet:,.0f} paid"),
         ("own funds", f"{end.own_funds:,.0f}", f"{case.own_funds:,.0f} before the stress"),
     ]

@@ -31,7 +31,7 @@ from collateral_opt.liquidity.factors import (
     require_factors,
 )
 from collateral_opt.liquidity.naming import Positions
-from collateral_opt.liquidity.projection import project
+from collateral_opt.liquidity.projection import project, under_stress
 from collateral_opt.liquidity.records import Projection
 from collateral_opt.liquidity.stress import Stress, StressFile
 from collateral_opt.network.network import Bools, Floats, Ints
@@ -88,7 +88,7 @@ class Moved:
     asset_betas: Floats
     facilities: tuple[tuple[Response, float], ...] = ()
     kept: Mapping[str, float] = field(default_factory=dict)
-    """The calls of the book that are due in every scenario: their amounts in base currency."""
+    """The calls due in every scenario, of the book and of exposures without positions: amounts in base currency."""
 
     @cached_property
     def digest(self) -> str:
@@ -211,8 +211,12 @@ class _Builder:
         self.stress, self.file, self.projection, self.generator = stress, file, projection, generator
         self.links, self.responses = links, responses
         self.book = projection.book
-        kept = set(book.calls["call_id"]) if file.calls == "keep" else set()
-        self.kept = self.book.calls[self.book.calls["call_id"].isin(kept)]
+        exposures = file.exposures
+        self.exposed: set[str] = set() if exposures is None else set(exposures["agreement_id"].dropna())
+        own = set(under_stress(book, stress).calls["call_id"]) if file.calls == "keep" else set()
+        calls = self.book.calls
+        # Exposures without positions call the same, whatever moves.
+        self.kept = calls[calls["call_id"].isin(own) | calls["agreement_id"].isin(self.exposed)]
         self.named = Positions(book)
         self.positions = self.named.frame
         self.wrong: list[str] = []
@@ -272,16 +276,15 @@ class _Builder:
         """Every call that the positions' agreements can make."""
         agreements = self.book.agreements.set_index("agreement_id")
         with_positions = set(self.positions["agreement_id"].dropna())
-        if self.file.exposures is not None:
-            stock = sorted(with_positions & set(self.file.exposures["agreement_id"]))
-            if stock:
-                raise UsageError(
-                    f"{', '.join(stock)}: called by its exposure, which only the projection of one stress knows. "
-                    "Take its row out of the exposures, or its positions out of the book."
-                )
+        stock = sorted(with_positions & self.exposed)
+        if stock:
+            raise UsageError(
+                f"{', '.join(stock)}: called by its exposure, which only the projection of one stress knows. "
+                "Take its row out of the exposures, or its positions out of the book."
+            )
         extra: dict[str, float] = {}
         for move in self.stress.initial_margin:
-            if move.agreement is not None:
+            if move.agreement is not None and move.agreement not in self.exposed:
                 extra[move.agreement] = extra.get(move.agreement, 0.0) + float(move.add or 0)
         taken = set(self.kept["call_id"])
         rows: list[tuple[str, str, str, bool, float, float]] = []

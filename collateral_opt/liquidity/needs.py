@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import floor
 from typing import Any, Self
 
 import numpy as np
@@ -67,13 +68,30 @@ class Candidate:
         return f"buffer {self.name}"
 
 
-def with_candidates(book: Book, candidates: Sequence[Candidate], values: Sequence[float]) -> Book:
-    """``book`` with ``values`` of each candidate (base currency, above 0) among its holdings and facilities.
+def lot_values(book: Book, candidates: Sequence[Candidate]) -> tuple[Floats, Floats]:
+    """Of each candidate, units in a lot and what a unit is worth in base currency (of a line: of its currency)."""
+    at = _rows_of(book, [c.asset for c in candidates])
+    rate = book.assets["currency"].map(book.rates).to_numpy(np.float64)[at]
+    unit = np.where([c.is_line for c in candidates], rate, book.unit_values[at])
+    return book.lot_sizes[at], np.asarray(unit, dtype=np.float64)
 
-    Raises:
-        UsageError: a candidate's asset is not in the book, or two have one name.
-        BookError: the book has an error with them.
-    """
+
+def _most(book: Book, candidates: Sequence[Candidate], plenty: float) -> Floats:
+    """Value of each candidate that there can be, in whole lots where it is stated: a part of one is not to be had."""
+    lot, unit = lot_values(book, candidates)
+    most = []
+    for c, each in zip(candidates, (lot * unit).tolist(), strict=True):
+        # the hair is for quotients: three lots of 903.7 are 2,711.1, which is 2.9999999999999996 of them
+        count = c.most / each
+        whole = floor(count + max(1e-6, 1e-10 * count)) * each if np.isfinite(c.most) else np.inf
+        if whole == 0 < c.most:
+            raise UsageError(f"buffer {c.name!r}: a lot of {c.asset} is worth {each:,.2f}, more than its most.")
+        most.append(min(whole, plenty))
+    return np.array(most, dtype=np.float64)
+
+
+def require_fit(book: Book, candidates: Sequence[Candidate]) -> None:
+    """:class:`UsageError` where a candidate's asset is not in the book or has no value, or two have one name."""
     wrong = [f"buffer {c.name!r}: asset {c.asset!r} is not in the book." for c in candidates if not _has(book, c.asset)]
     names = [c.name for c in candidates]
     wrong += [
@@ -84,12 +102,24 @@ def with_candidates(book: Book, candidates: Sequence[Candidate], values: Sequenc
     if wrong:
         raise UsageError("the buffer does not fit the book:\n" + "\n".join(f"  {text}" for text in wrong))
     at = _rows_of(book, [c.asset for c in candidates])
-    unit_value = book.unit_values[at]
-    if not (unit_value > 0).all():
-        first = candidates[int(np.argmin(unit_value > 0))].asset
+    valued = book.unit_values[at] > 0
+    if not valued.all():
+        first = candidates[int(np.argmin(valued))].asset
         raise UsageError(
             f"asset {first!r} has no value in base currency: give its price, and the rate of its currency."
         )
+
+
+def with_candidates(book: Book, candidates: Sequence[Candidate], values: Sequence[float]) -> Book:
+    """``book`` with ``values`` of each candidate (base currency, above 0) among its holdings and facilities.
+
+    Raises:
+        UsageError: a candidate's asset is not in the book, or two have one name, or one has no value.
+        BookError: the book has an error with them.
+    """
+    require_fit(book, candidates)
+    at = _rows_of(book, [c.asset for c in candidates])
+    unit_value = book.unit_values[at]
     rates = book.assets["currency"].map(book.rates).to_numpy(np.float64)[at]
     frames: dict[str, Any] = {}
     held = [
@@ -190,7 +220,8 @@ class Needs:
         self.unit = float(np.median(self.size))
         """A figure that buffers are of the order of."""
         plenty = min(PLENTY * float(self.size.max()), MOST_VALUE)
-        self.most: Floats = np.array([min(c.most, plenty) for c in candidates], dtype=np.float64)
+        require_fit(base, candidates)
+        self.most = _most(base, candidates, plenty)
         self.names = [
             (one.name if isinstance(one, Change) else "") or f"scenario {number}"
             for number, one in enumerate(scenarios, 1)

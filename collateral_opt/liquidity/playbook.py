@@ -20,7 +20,8 @@ from collateral_opt.explain.words import paragraphs
 from collateral_opt.io.report import asset_class
 from collateral_opt.io.report_tables import money
 from collateral_opt.liquidity.answer import Answered
-from collateral_opt.liquidity.waterfall import Source
+from collateral_opt.liquidity.forced import ForcedSale
+from collateral_opt.liquidity.waterfall import CENT, Source
 from collateral_opt.scenarios.words import read_yaml
 
 Status = Literal["green", "amber", "red"]
@@ -79,6 +80,8 @@ def approvals_of(form: object, place: str) -> Approvals:
 
     Raises UsageError: with everything that is not as it should be.
     """
+    if form is not None and not isinstance(form, Mapping):
+        raise UsageError(f"{place}: there is no approver in it. Write `default: NAME` below it, or stages or above.")
     try:
         return Approvals.model_validate({} if form is None else form)
     except ValidationError as error:
@@ -185,16 +188,19 @@ class Playbook:
         return self.answered.name
 
 
-def playbook(answered: Answered, approvals: Approvals | None = None) -> Playbook:
-    """The playbook of ``answered``. Where something is short the answer is explained, which solves again."""
-    return _Writer(answered, approvals or Approvals()).playbook()
+def playbook(answered: Answered, approvals: Approvals | None = None, sale: ForcedSale | None = None) -> Playbook:
+    """The playbook of ``answered``. Where something is short the answer is explained, which solves again.
+
+    ``sale``: what becomes of what is short, from :func:`~collateral_opt.liquidity.forced.simulated`; told in stage 4.
+    """
+    return _Writer(answered, approvals or Approvals(), sale).playbook()
 
 
 class _Writer:
     """The figures of one answer, and the sentences made of them."""
 
-    def __init__(self, answered: Answered, approvals: Approvals) -> None:
-        self.answered, self.approvals = answered, approvals
+    def __init__(self, answered: Answered, approvals: Approvals, sale: ForcedSale | None = None) -> None:
+        self.answered, self.approvals, self.sale = answered, approvals, sale
         self.result, self.book = answered.result, answered.result.book
         self.currency = self.book.settings.base_currency
         self.start = pd.Timestamp(self.book.settings.as_of)
@@ -252,6 +258,10 @@ class _Writer:
             at, room = min(rooms, key=lambda pair: (pair[1], pair[0]))
             said.append(f"The least headroom at a deadline is {100 * room:.1f} % of what is due, {self.time(at)}.")
         said.append(self.horizon())
+        reserves = self.result.reserves
+        for row in reserves[reserves["shortfall"] > 0].to_dict("records"):
+            lack, required = self.money(row["shortfall"]), self.money(row["required"])
+            said.append(f"The reserve {row['reserve_id']} lacks {lack} of {required}.")
         what = f"Declare status {self.status} and convene treasury, risk and collateral operations"
         return self.stage(1, said, [self.decision(1, what, fall.called, self.start, said[0])])
 
@@ -329,7 +339,12 @@ class _Writer:
         times = [] if pd.isna(due) else [pd.Timestamp(due) - pd.Timedelta(hours=access)]
         # All facilities of a chain are begun with at once: each takes what the one before has by then.
         times += [at for taker in self.taken_by(name) if (at := self.latest_start(taker, "facility")) is not None]
-        return min(times, default=None)
+        if not times:
+            return None
+        # What it is given has to leave by the cut-off of its own place.
+        financing, by = self.result.financing, min(times)
+        given = financing.loc[financing["facility_id"] == name, "holding_id"].dropna()
+        return min([by, *(self.movements.latest_recall_start(self.rows[holding], by) for holding in given)])
 
     def transformation(self) -> Stage:
         fall, result = self.answered.fall, self.result
@@ -373,7 +388,38 @@ class _Writer:
             decisions.append(self.decision(4, what, row["shortfall"], by, row["reason"] or ""))
         late = [s for s in self.answered.fall.sources if not s.in_time and s.available > 0]
         said += [f"{s.name} has {self.money(s.available)}, but only {self.time(s.access)}." for s in late]
-        return self.stage(4, [*said, *self.remedies(len(short) > 0)], decisions)
+        said += self.remedies(len(short) > 0)
+        if self.sale is not None and self.sale.case.unmet > 0:
+            by = min((at for at in short["due"] if not pd.isna(at)), default=None)
+            said += self.course(self.sale)
+            decisions += self.reductions(self.sale, by)
+        return self.stage(4, said, decisions)
+
+    def course(self, sale: ForcedSale) -> list[str]:
+        """How it ends where nothing more is done, and what the cheapest sales come to."""
+        mode, end = sale.terms.mode.replace("_", " "), sale.spiral
+        when = "" if end.outcome == "paid" else f" on day {end.ends}"
+        said = [f"After a missed call ({mode}): {end.outcome}{when}, own funds {self.money(end.own_funds)}."]
+        if sale.schedule is not None:
+            plan = sale.schedule
+            lack = f"; {self.money(plan.unmet[-1])} is lacking even then" if plan.unmet[-1] > CENT else ""
+            days = _count(sale.terms.periods, "day")
+            said.append(f"The cheapest sales of positions within {days} cost {self.money(plan.cost)}{lack}.")
+        return said
+
+    def reductions(self, sale: ForcedSale, by: pd.Timestamp | None) -> list[Decision]:
+        """The cheapest sales, a decision a position, in the order of their ranking; ``by``: of the first short call."""
+        if sale.schedule is None:
+            return []
+        sums = sale.schedule.sales.groupby("position_id")[["quantity", "proceeds", "margin_released", "cost"]].sum()
+        found = []
+        for name in (name for name in sale.schedule.ranking["position_id"] if name in sums.index):
+            units, proceeds, released, cost = sums.loc[name].tolist()
+            brings = [f"brings {self.money(proceeds)}"] if proceeds else []
+            brings += [f"releases margin of {self.money(released)}"] if released else []
+            what = f"Reduce {name} by {abs(units):,.2f} units, which {' and '.join(brings)}"
+            found.append(self.decision(4, what, abs(proceeds) + released, by, f"impact costs {self.money(cost)}"))
+        return found
 
     def remedies(self, is_short: bool) -> list[str]:
         """The least change of each kind that would meet what is short, in the words of the explanation."""

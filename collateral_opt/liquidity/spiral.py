@@ -51,9 +51,10 @@ class Case:
     """A firm in the moment of its stress. Money is in one currency.
 
     ``positions`` are as the stress leaves them (``initial_margin`` after it); ``margin`` is the initial margin posted
-    before it. ``called`` is what the stress calls in all, ``variation`` of it the variation margin. ``means`` is what
-    can be paid by the time it is due, ``own_funds`` what the firm is worth before the stress, and ``loss`` what the
-    stress takes from that (None: ``variation``; more where positions that are not margined lose too).
+    before it. ``called`` is what the stress calls in all, ``variation`` the variation margin that it takes on balance:
+    what is called of it, less ``received``, what others pay us of it and meets no call. ``means`` is what can be paid
+    by the time it is due, ``own_funds`` what the firm is worth before the stress, and ``loss`` what the stress takes
+    from that (None: ``variation``; more where positions that are not margined lose too).
     """
 
     positions: tuple[Position, ...]
@@ -63,6 +64,7 @@ class Case:
     variation: float
     own_funds: float
     loss: float | None = None
+    received: float = 0.0
 
     def __post_init__(self) -> None:
         wrong = [
@@ -77,6 +79,11 @@ class Case:
     def lost(self) -> float:
         """What the stress takes from own funds."""
         return self.variation if self.loss is None else self.loss
+
+    @property
+    def variation_called(self) -> float:
+        """The variation margin in what is called."""
+        return self.variation + self.received
 
     @property
     def unmet(self) -> float:
@@ -297,12 +304,13 @@ def with_measure(case: Case, measure: Measure, size: float, haircut: float = 0.0
     if measure == "bonds":
         return replace(case, means=case.means + size * (1 - haircut), own_funds=case.own_funds + size)
     keep = 1.0 - size
-    initial = case.called - case.variation
+    initial = case.called - case.variation_called
     hedged = replace(
         case,
         variation=case.variation * keep,
+        received=case.received * keep,
         loss=case.lost - case.variation * size,
-        called=max(0.0, case.variation * keep + initial * (1.0 if measure == "put" else keep)),
+        called=max(0.0, case.variation_called * keep + initial * (1.0 if measure == "put" else keep)),
     )
     if measure == "put":
         return hedged

@@ -32,6 +32,7 @@ from collateral_opt.errors import BookError, SolverError, UsageError
 from collateral_opt.liquidity.executors import run
 from collateral_opt.liquidity.factors import draw
 from collateral_opt.liquidity.moved import Moved
+from collateral_opt.liquidity.sweep_page import page
 from collateral_opt.network.network import Floats
 from collateral_opt.scenarios.change import Change
 from collateral_opt.scenarios.what_if import answers
@@ -109,8 +110,8 @@ def sweep(
 ) -> Sweep:
     """Answer the first ``count`` scenarios of ``plan``, and write them to the folder ``out``.
 
-    There: ``scenarios.csv`` (or ``.parquet``), ``summary.json``, ``worst.csv``, ``confirmed.csv`` where something was
-    confirmed, ``sweep.json`` (what the sweep is of), and ``parts``, from which it goes on.
+    There: ``scenarios.csv`` (or ``.parquet``), ``summary.json``, ``worst.csv``, ``sweep.html``, ``confirmed.csv`` where
+    something was confirmed, ``sweep.json`` (what the sweep is of), and ``parts``, from which it goes on.
 
     Args:
         executor: None for this process, ``processes:N``, ``dask://HOST:PORT``, or any executor.
@@ -161,6 +162,8 @@ def sweep(
     if len(confirmed):
         _write(folder / "confirmed.csv", confirmed.to_csv(index=False, lineterminator="\n"))
     _write(folder / "worst.csv", worst(table, WORST).to_csv(index=False, lineterminator="\n", float_format="%.6g"))
+    answered = table[table["failed"] == ""]
+    _write(folder / "sweep.html", page(plan.book, answered, worst(answered, WORST), summary))
     _write(folder / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     return Sweep(table, summary, sum(part.count for part in missing), seconds, confirmed)
 

@@ -269,6 +269,27 @@ def test_the_most_of_a_candidate_is_kept() -> None:
     assert plan.quantities == {"cash": 1.5e6, "bonds": 421_053.0}
 
 
+@pytest.mark.parametrize(
+    ("most", "lots"),
+    [
+        (2711.1, 3),  # 3 lots of 903.7, a quotient a hair below 3
+        (2711.0, 2),
+    ],
+)
+def test_the_most_of_a_candidate_is_whole_lots_of_it(most: float, lots: int) -> None:
+    """Bonds at 90.37 in lots of 1,000: 903.7 a lot. Of the 4,711.1 called, what they do not meet is met in cash."""
+    book = one_call(
+        assets=[asset("USD", "cash"), asset("UST", price=90.37, price_factor=0.01, lot_size=1000)],
+        holdings=[{"holding_id": "H", "asset_id": "USD", "quantity": 2000.0}],
+        schedules={"cash": listing(USD=0, UST=0)},
+    )
+    bonds = Candidate("bonds", "UST", cost_bps=20, most=most)
+    plan = size_buffer(book, [Change("s", calls={"C": 4711.1})], [bonds, CASH], 1.0, "cost")
+    assert plan.quantities["bonds"] == 1000 * lots
+    assert plan.quantities["cash"] == pytest.approx(2711.1 - 903.7 * lots, abs=0.011)
+    assert (plan.short, plan.bound) == ((), pytest.approx(plan.cost_a_year, rel=1e-4))
+
+
 def test_nothing_is_sold() -> None:
     """The stock could be sold for all of the call; the buffer is as large as without it."""
     book = one_call(
@@ -366,6 +387,7 @@ def test_cuts_of_one_share_hold_for_another() -> None:
         ([CASH], 0.9, "least", "aim 'least' is neither value nor cost"),
         ([Candidate("free", "USD", 0)], 0.9, "cost", "no candidate costs anything"),
         ([], 0.9, "value", "of one candidate at least"),
+        ([Candidate("x", "USD", 1, most=0.001)], 0.9, "value", "a lot of USD is worth 0.01, more than its most"),
     ],
 )
 def test_what_cannot_be_sized_is_said(candidates: list[Candidate], share: float, aim: Any, said: str) -> None:

@@ -123,3 +123,15 @@ def test_candidates_are_read_as_written() -> None:
     assert (line.name, line.asset, line.is_line) == ("L", "USD", True)
     with pytest.raises(UsageError, match="of_own is a list"):
         read_own("CASH")
+
+
+def test_the_example_runs_as_its_page_says(tmp_path: Path) -> None:
+    """Repo 4m and line 5m meet 9m of 10.5m: 1m of the new line at 40 bps, 0.5m of cash at 60: 4,000 + 3,000."""
+    example = ROOT / "examples" / "stress"
+    words = ["stress", "buffer", str(example), "--stresses", str(example / "stresses.yaml"), "--out", str(tmp_path)]
+    answer = CliRunner().invoke(app, words)
+    assert answer.exit_code == 0, answer.output
+    plan = json.loads((tmp_path / "buffer.json").read_text(encoding="utf-8"))
+    assert (plan["value"], plan["cost_a_year"], plan["survived"]) == (1.5e6, 7000.0, 1)
+    parts = pd.read_csv(tmp_path / "buffer.csv", index_col="candidate")
+    assert parts["value"].to_dict() == {"cash": 0.5e6, "NEW": 1e6}

@@ -129,6 +129,39 @@ def test_own_funds_before_and_what_the_stress_takes() -> None:
     assert case.called == pytest.approx(12_200, abs=0.01)
 
 
+def test_what_others_pay_us_is_no_part_of_what_is_called(tmp_path: Path) -> None:
+    """A long future falls from 100m to 80m: 20m called. A short one with a broker falls from 10m to 8m: 2m come back,
+    which meet no call. Initial margin of 5m doubles: 5m more. So 25m are called, 20m of it variation margin, and the
+    stress takes 18m. Cash is 15m: puts on a share s leave 20 (1 - s) + 5 to pay, so half of it must be hedged.
+    """
+    book = tmp_path / "book"
+    shutil.copytree(EXAMPLE, book)
+    (book / "agreements.csv").write_text(
+        "agreement_id,counterparty,schedule,base_currency\nA,Clearer,cash-only,USD\nB,Broker,cash-only,USD\n",
+        encoding="utf-8",
+    )
+    (book / "positions.csv").write_text(
+        "position_id,agreement_id,instrument,asset_type,market_value,initial_margin,adv,daily_volatility\n"
+        "LONG,A,future,equity,100000000,5000000,50000000,0.01\n"
+        "SHORT,B,future,equity,-10000000,0,50000000,0.01\n",
+        encoding="utf-8",
+    )
+    stresses = tmp_path / "stresses.yaml"
+    stresses.write_text(
+        "stresses:\n  fall:\n    shocks: [{of: equity, value: -20%}]\n"
+        "    initial_margin: [{of: equity, multiplier: 2}]\n",
+        encoding="utf-8",
+    )
+    file = read_stresses(stresses)
+    found = forced_sale(read_book(book), file.stress(), file)
+    assert (found.case.called, found.case.variation_called) == (pytest.approx(25e6), pytest.approx(20e6))
+    assert found.case.lost == pytest.approx(18e6)
+    assert found.summary["variation_margin"] == pytest.approx(20e6)
+    paid = found.savers.set_index("measure")["paid"]
+    assert paid["put"] == pytest.approx(0.5)
+    assert paid["put_netted"] == pytest.approx(0.4)  # 25 (1 - s) = 15
+
+
 def test_terms_are_read_and_wrong_ones_named() -> None:
     terms = read_terms({"mode": "reduce", "participation": "0.2", "impact": {"permanent": "0.4"}, "depth": ["1", "3"]})
     assert terms.model == PowerLaw(permanent=0.4)

@@ -13,8 +13,11 @@ from collateral_opt import optimise, read_book
 from collateral_opt.book import Book
 from collateral_opt.errors import UsageError
 from collateral_opt.liquidity.answer import Answered, answer
+from collateral_opt.liquidity.forced import read_terms, simulated
 from collateral_opt.liquidity.pages import notices, playbook_markdown
 from collateral_opt.liquidity.playbook import STAGES, Playbook, approvals_of, playbook, read_approvals
+from collateral_opt.liquidity.projection import project
+from collateral_opt.liquidity.stress import read_stresses
 from tests.desks import asset, desk, listing
 
 EXAMPLE = Path(__file__).parents[2] / "examples/liquidity-waterfall"
@@ -160,6 +163,40 @@ def test_a_delivery_starts_before_the_cut_off_of_its_place() -> None:
     assert playbook(answer(loose)).stages[1].decisions[0].by == new_york(15)
 
 
+def test_a_repo_begins_before_the_cut_off_of_what_it_is_given() -> None:
+    """Due 16:00 with three hours of access it could begin at 13:00, but the bonds' custodian stops at 11:30."""
+    book = desk(
+        assets=[asset("USD", "cash"), asset("UST")],
+        holdings=[{"holding_id": "H", "asset_id": "UST", "quantity": 9.0, "settle_hours": 1.0, "location": "CUST"}],
+        agreements=[AGREEMENT],
+        calls=[{**CALL, "amount": 5.0}],
+        facilities=[{"facility_id": "REPO", "kind": "repo", "gives": "USD", "takes": "bonds", "access_hours": 3.0,
+                     "capacity": 9.0, "counterparty": "Dealer"}],
+        locations=[{"location": "CUST", "timezone": "America/New_York", "cut_off": "11:30"}],
+        schedules={"cash": listing(USD=0), "bonds": listing(UST=0)},
+    )  # fmt: skip
+    found = playbook(answer(book))
+    assert [d.by for d in found.stages[2].decisions] == [new_york(11, 30)]
+    assert [n.by for n in found.notices if n.counterparty == "Dealer"] == [new_york(11, 30)]
+    loose = book.replace(locations=book.locations.assign(cut_off=None))
+    assert playbook(answer(loose)).stages[2].decisions[0].by == new_york(13)
+
+
+def test_a_reserve_that_is_short_is_told() -> None:
+    """9 are there, 5 are called and 6 must stay: 4 stay, and 2 lack, though every call is met."""
+    book = desk(
+        assets=[asset("USD", "cash")],
+        holdings=[{"holding_id": "H", "asset_id": "USD", "quantity": 9.0}],
+        agreements=[AGREEMENT],
+        calls=[{**CALL, "amount": 5.0}],
+        reserves=[{"reserve_id": "LCR", "schedule": "cash", "amount": 6.0, "currency": "USD"}],
+        schedules={"cash": listing(USD=0)},
+    )
+    found = playbook(answer(book))
+    assert found.status == "red"
+    assert "The reserve LCR lacks 2.00 USD of 6.00 USD." in found.stages[0].said
+
+
 def test_without_a_deadline_there_is_none_to_decide_by(case: Book) -> None:
     calls = case.calls.drop(columns="due_date").assign(due=None)
     book = playbook(answer(case.replace(calls=calls)))
@@ -195,6 +232,28 @@ def test_a_sale_that_is_needed_is_a_reduction_of_a_position(case: Book) -> None:
     calls = case.calls.drop(columns="due_date").assign(amount=16e6, due=new_york(16) + pd.Timedelta(days=3))
     book = playbook(answer(case.replace(calls=calls)))
     assert decided(book, 4) == [("through SALE", 2e6, new_york(16) + pd.Timedelta(days=1))]
+
+
+def test_what_is_short_is_told_with_its_forced_sale() -> None:
+    """40m called, 15m there: without impact 25m of the 30m of margin come free by selling 25/30 of the position.
+
+    Own funds are 25m, the stress loses 20m of them, and the sales nothing.
+    """
+    folder = EXAMPLE.parent / "fire-sale"
+    book, file = read_book(folder), read_stresses(folder / "stresses.yaml")
+    projection = project(book, file.stress(), file)
+    answered = answer(projection)
+    terms = read_terms({"periods": 3, "impact": {"permanent": 0, "temporary": 0}})
+    units = float(book.positions["quantity"].iloc[0])
+    assert answered.fall.shortfall == pytest.approx(25e6)
+    stage = playbook(answered, sale=simulated(book, projection, answered.result, terms)).stages[3]
+    assert next(line for line in stage.said if "own funds" in line).endswith("own funds 5,000,000.00 USD.")
+    assert "The cheapest sales of positions within 3 days cost 0.00 USD." in stage.said
+    (sale,) = [d for d in stage.decisions if d.what.startswith("Reduce ")]
+    assert sale.amount == pytest.approx(25e6, rel=1e-6)
+    assert float(sale.what.split()[3].replace(",", "")) == pytest.approx(units * 25 / 30, rel=1e-6)
+    assert sale.by == min(answered.result.book.calls["due"])
+    assert list(playbook(answered).stages[3].decisions) == [d for d in stage.decisions if d is not sale]
 
 
 def test_many_holdings_are_decided_together_by_their_latest_start() -> None:
@@ -234,6 +293,8 @@ def test_approvals_that_cannot_be_read_are_said_all_at_once(tmp_path: Path) -> N
     with pytest.raises(UsageError) as said:
         read_approvals(path)
     assert all(word in str(said.value) for word in ("stages.9", "above.0.amount", "who"))
+    with pytest.raises(UsageError, match="no approver"):
+        approvals_of(["CFO"], "stresses.yaml: approvals")
 
 
 def test_the_answer_of_a_book_that_is_met_is_the_optimisers(case: Book) -> None:

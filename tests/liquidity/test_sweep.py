@@ -17,6 +17,7 @@ from collateral_opt.liquidity.factors import draw
 from collateral_opt.liquidity.moved import Moved, moved
 from collateral_opt.liquidity.projection import project
 from collateral_opt.liquidity.sweep import PART, change_of, sweep, wilson, worst
+from collateral_opt.liquidity.sweep_page import broken_after
 from collateral_opt.session import Session
 from tests.desks import asset
 from tests.liquidity.moving import book, file, plan, poor
@@ -133,6 +134,36 @@ def test_a_stress_lies_under_every_scenario() -> None:
     assert here.book.facilities["capacity"].tolist() == [1e6]
 
 
+@pytest.mark.parametrize(("calls", "others"), [("keep", {"OWN": 1e6, "MORE": 2e5}), ("replace", {})])
+def test_calls_of_exposures_and_of_the_stress_itself_are_due_in_every_scenario(
+    calls: str, others: dict[str, float]
+) -> None:
+    agreements = [
+        {"agreement_id": name, "counterparty": name, "schedule": "s", "base_currency": currency}
+        for name, currency in (("CCP", "USD"), ("OTC", "EUR"))
+    ]
+    exposure = {"agreement_id": "OTC", "currency": "EUR", "exposure": -1.5e6, "held_by_us": 0, "held_by_them": 0}
+    read = file(
+        calls=calls,
+        exposures=pd.DataFrame([{**exposure, "threshold_us": 3e5}], dtype=object),
+        stresses={
+            "day": {
+                "initial_margin": [{"agreement": "OTC", "add": "40000"}],
+                "book": [{"new_call": {"call_id": "MORE", "agreement_id": "CCP", "amount": 200000}}],
+            }
+        },
+    )
+    here = moved(book(agreements=agreements, fx=[{"currency": "EUR", "rate": 1.25}]), read.stress(), read)
+    # Exposure 1.5 million less the threshold of 0.3, and an add-on of 0.04 million, at 1.25.
+    assert here.kept == {**others, "OTC": 1.5e6, "OTC im": 5e4}
+    assert here.calls.ids == ("CCP vm", "CCP im")
+    ((change, _),) = here.changes(np.zeros((1, 2)))
+    applied = change.applied_to(here.book).calls
+    assert dict(zip(applied["call_id"], applied["amount"], strict=True)) == {
+        **others, "OTC": 1.2e6, "OTC im": 4e4,
+    }  # fmt: skip
+
+
 def test_scenarios_answered_one_by_one_in_whole_lots_agree() -> None:
     here = plan(poor(), response=RESPONSES, generator={**file().sections["generator"], "seed": "21"})
     session = Session(here.book)
@@ -172,7 +203,7 @@ def clean(here: Moved, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def same(one: Path, other: Path) -> bool:
-    names = ("scenarios.csv", "summary.json", "worst.csv", "sweep.json")
+    names = ("scenarios.csv", "summary.json", "worst.csv", "sweep.html", "sweep.json")
     return all((one / name).read_bytes() == (other / name).read_bytes() for name in names)
 
 
@@ -215,6 +246,22 @@ def test_workers_do_not_show_in_the_bytes(here: Moved, clean: Path, executor: st
         found = sweep(here, tmp_path / "o", 2 * PART + 50, executor=where, progress=lambda *at: told.append(at))
     assert same(tmp_path / "o", clean)
     assert (found.solved, told[0], told[-1], len(told)) == (550, (0, 550), (550, 550), 4)
+
+
+def test_the_page_shows_what_is_called_and_how_long_all_is_met(here: Moved, clean: Path) -> None:
+    table = pd.read_csv(clean / "scenarios.csv", keep_default_na=False)
+    text = (clean / "sweep.html").read_text(encoding="utf-8")
+    drawn = json.loads(text.split('id="page">')[1].split("</script>")[0])["figures"]
+    assert sum(drawn["called"]["data"][0]["y"]) == len(table)
+    # All calls are due in eight hours, and the horizon is a year.
+    share = round(float((table["shortfall"] == 0).mean()), 6)
+    survival = drawn["survival"]["data"][0]
+    assert (survival["x"][:2], survival["y"]) == ([0.0, 8.0], [1.0, share, share])
+    assert survival["x"][2] == 24 * here.book.settings.horizon_days
+    open_ended = table.assign(first_short_due="")
+    ends = {None, 24.0 * here.book.settings.horizon_days}
+    assert set(broken_after(here.book, open_ended)) == ends
+    assert broken_after(here.book, table).count(8.0) == int((table["shortfall"] > 0).sum())
 
 
 def test_a_sweep_goes_on_where_it_stopped_and_redoes_what_is_damaged(here: Moved, clean: Path, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def liquidate(
 def _tell(found: ForcedSale) -> None:
     case, end, currency = found.case, found.spiral, found.currency
     say(bold(f"{printable(found.name)}: {end.outcome}" + (f" on day {end.ends}" if end.outcome != "paid" else "")))
-    say(f"  called     {_money(case.called)} {currency}, {_money(case.variation)} of it variation margin")
+    say(f"  called     {_money(case.called)} {currency}, {_money(case.variation_called)} of it variation margin")
     say(f"  paid       {_money(case.called - case.unmet)}, not met {_money(case.unmet)}")
     say(f"  own funds  {_money(case.own_funds)} before, {_money(case.own_funds - case.lost)} after the stress, "
         f"{_money(end.own_funds)} in the end")  # fmt: skip

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from collateral_opt.command import COVERED, SHORT, BookPath, Quiet, SolverName, TimeLimit, exit_codes
+from collateral_opt.command import COVERED, SHORT, BookPath, Quiet, SolverName, TimeLimit, exit_codes, ready
 from collateral_opt.liquidity.commands import app
 from collateral_opt.liquidity.commands.answer import Force, Names, Order, Stresses, answers_of, file_of, names_of, warn
 from collateral_opt.terminal import printable, say, wait_for
@@ -35,6 +35,7 @@ def command(
 ) -> None:
     """Write the five stages of meeting a stress, or today's calls: decisions, approvals, deadlines, notices."""
     with exit_codes():
+        from collateral_opt.liquidity.forced import read_terms, simulated
         from collateral_opt.liquidity.playbook import approvals_of, playbook, read_approvals
         from collateral_opt.liquidity.write import check_stress_target, write_playbooks
 
@@ -42,6 +43,8 @@ def command(
         names = names_of(file, stress)
         given = None if file is None else file.sections.get("approvals")
         by = read_approvals(approvals) if approvals is not None else approvals_of(given, f"{stresses}: approvals")
+        sections = {} if file is None else file.sections
+        terms = read_terms(sections["liquidation"]) if "liquidation" in sections else None
         check_stress_target(out, names, force=force, book=book)
         stop = threading.Event()
 
@@ -58,7 +61,14 @@ def command(
                 progress=progress,
             )
             progress("playbook")
-            return [playbook(answered, by) for answered in answers]
+            before = ready(book, True) if terms is not None and any(a.is_short for a in answers) else None
+            made: list[Playbook] = []
+            for a in answers:
+                sale = None
+                if terms is not None and before is not None and a.is_short and a.projection is not None:
+                    sale = simulated(before, a.projection, a.result, terms, progress=progress)
+                made.append(playbook(a, by, sale))
+            return made
 
         found = wait_for(run, quiet=quiet, stop=stop)
         written = write_playbooks(found, out, force=force)
@@ -66,6 +76,8 @@ def command(
             for one in found:
                 warn(one.answered)
                 decisions = sum(len(stage.decisions) for stage in one.stages)
-                say(f"{printable(one.name)}: {one.status}, {decisions:,} decisions, {len(one.notices):,} notices")
+                drafts = len(one.notices)
+                many = f"{decisions:,} decision{'s' * (decisions != 1)}, {drafts:,} notice{'s' * (drafts != 1)}"
+                say(f"{printable(one.name)}: {one.status}, {many}")
             say(f"written to {printable(out)}: {len(written):,} files, see */playbook.html")
         raise typer.Exit(SHORT if any(one.answered.is_short for one in found) else COVERED)
