@@ -530,8 +530,11 @@ def _require_names(book: Book, stress: Stress, file: StressFile, say: Say) -> No
             guess = hint(name, [*also, *agreements]) or "Correct the identifier, or leave it out."
             say(f"{place}: agreement {name!r} is not in the book. {guess}".rstrip())
 
-    for name in stress.due:
+    for name, due in stress.due.items():
         known(name, "due", ("vm", "im"))
+        at = due.of(book.settings.as_of)
+        if at is not None and at < book.settings.as_of:
+            say(f"due: {name} is due {due}, before the book's time. Write a later one, such as +8h.")
     for move in stress.initial_margin:
         if move.agreement is not None:
             known(move.agreement, "initial_margin")

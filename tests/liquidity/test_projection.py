@@ -442,7 +442,7 @@ def test_what_is_not_there_is_told_all_at_once() -> None:
         "values": {"TYY": 1},
         "variation_margin": {"SPY": 1},
         "initial_margin": [{"agreement": "CPP", "add": 1}, {"of": {"position_id": "TECH"}, "multiplier": 2}],
-        "due": {"CPP": "+1h"},
+        "due": {"CPP": "+1h", "vm": "-3h"},
     }
     with pytest.raises(UsageError) as caught:
         projected(book_of(), stress)
@@ -450,7 +450,8 @@ def test_what_is_not_there_is_told_all_at_once() -> None:
     for part in (
         "no position is of class 'equty'. Did you mean equity?", "{position_id: SPY} is true of no position",
         "values: position 'TYY' is not in the book. Did you mean TY?", "variation_margin: position 'SPY'",
-        "initial_margin: agreement 'CPP'", "due: agreement 'CPP'", "names no position with an agreement",
+        "initial_margin: agreement 'CPP'", "due: agreement 'CPP'",
+        "due: vm is due -3h, before the book's time", "names no position with an agreement",
     ):  # fmt: skip
         assert part in said, said
     with pytest.raises(UsageError, match="facility 'LINE' is not in the book"):
