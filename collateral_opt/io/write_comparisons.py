@@ -10,15 +10,14 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from collateral_opt.errors import UsageError
 from collateral_opt.io.comparison_report import comparison_html
+from collateral_opt.io.folders import check_apart, earlier_files, own_folders
 from collateral_opt.io.write import (
     Format,
     basis_points_text,
-    check_folder,
     csv_text,
     decimal_text,
     json_value,
@@ -52,7 +51,7 @@ def write_comparisons(
     :raises OSError: the disk's own words; nothing has been written then.
     """
     folders = folder_names([comparison.name for comparison in comparisons])
-    with staged_folder(out, force=force, marker=MARKER, ours=_earlier(out)) as staging:
+    with staged_folder(out, force=force, marker=MARKER, ours=earlier_files(out, MARKER)) as staging:
         write_result(comparisons[0].before, staging / "before", report=False)
         for comparison, folder in zip(comparisons, folders, strict=True):
             write_result(comparison.after, staging / folder / "after", report=False)
@@ -79,16 +78,8 @@ _JSON: Mapping[str, Any] = {"ensure_ascii": False, "allow_nan": False}
 
 def check_comparison_target(out: Path, names: Sequence[str], *, force: bool, book: Path) -> None:
     """Refuse a folder, or names that would share one, before any work is done."""
-    from collateral_opt.io.write import check_target
-
     folder_names(names)
-    if not out.exists():
-        check_target(out, force=force, book=book)
-        return
-    target, source = out.resolve(), book.resolve()
-    if target == source or source in target.parents or target in source.parents:
-        raise UsageError(f"--out {out} and the book {book} lie in one another. Choose a folder outside it.")
-    check_folder(out, force=force, marker=MARKER)
+    check_apart(out, force=force, book=book, marker=MARKER)
 
 
 def folder_names(names: Iterable[str]) -> list[str]:
@@ -96,14 +87,7 @@ def folder_names(names: Iterable[str]) -> list[str]:
 
     :raises UsageError: two would share one, or one that is needed otherwise.
     """
-    folders: dict[str, str] = {}
-    for name in names:
-        folder = re.sub(r"[^\w-]+", "-", name).strip("-") or "what-if"
-        if folder.casefold() in {*folders, "before"}:
-            other = folders.get(folder.casefold(), "the book as it stands")
-            raise UsageError(f"the what-ifs {name!r} and {other!r} would be written to one folder. Rename one of them.")
-        folders[folder.casefold()] = name
-    return [re.sub(r"[^\w-]+", "-", name).strip("-") or "what-if" for name in folders.values()]
+    return own_folders(names, what="what-ifs", otherwise="what-if", taken={"before": repr("the book as it stands")})
 
 
 def _told(comparison: Comparison) -> dict[str, Any]:
@@ -124,13 +108,3 @@ def _told(comparison: Comparison) -> dict[str, Any]:
 def _format(column: str) -> Format:
     stem = re.sub("_(before|after|by)$", "", column)
     return _FORMAT.get(stem, decimal_text)
-
-
-def _earlier(out: Path) -> list[str]:
-    """The files that an earlier run wrote into the folder, by its own word; only paths below it are believed."""
-    try:
-        files = json.loads((out / MARKER).read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-    paths = [PurePosixPath(name) for name in files if isinstance(name, str)]
-    return [str(path) for path in paths if not path.is_absolute() and ".." not in path.parts]

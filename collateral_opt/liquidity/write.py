@@ -10,17 +10,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from collateral_opt.errors import UsageError
+from collateral_opt.io.folders import check_apart, earlier_files, own_folders, plain_name
 from collateral_opt.io.write import (
     Format,
     basis_points_text,
-    check_folder,
-    check_target,
     csv_text,
     decimal_text,
     json_value,
@@ -34,6 +32,7 @@ from collateral_opt.liquidity.pages import notices, playbook_html, playbook_mark
 from collateral_opt.liquidity.playbook import Playbook
 
 MARKER = "stress.json"
+NAMELESS = "stress"
 _FORMATS: Mapping[str, Format] = {
     **dict.fromkeys(
         ("available", "cumulative", "used", "passed_on", "left", "cost", "used_in_order", "cost_in_order", "due",
@@ -48,13 +47,7 @@ _FORMATS: Mapping[str, Format] = {
 def check_stress_target(out: Path, names: Iterable[str], *, force: bool, book: Path) -> None:
     """Refuse a folder, or names that would share one, before any work is done. Raises UsageError."""
     _folders(names)
-    if not out.exists():
-        check_target(out, force=force, book=book)
-        return
-    target, source = out.resolve(), book.resolve()
-    if target == source or source in target.parents or target in source.parents:
-        raise UsageError(f"--out {out} and the book {book} lie in one another. Choose a folder outside it.")
-    check_folder(out, force=force, marker=MARKER)
+    check_apart(out, force=force, book=book, marker=MARKER)
 
 
 def write_answers(answers: Sequence[Answered], out: Path, *, force: bool = False) -> list[Path]:
@@ -72,7 +65,7 @@ def write_playbooks(playbooks: Sequence[Playbook], out: Path, *, force: bool = F
 
 def _write(found: Sequence[tuple[Answered, Playbook | None]], out: Path, *, force: bool) -> list[Path]:
     folders = _folders(answered.name for answered, _ in found)
-    with staged_folder(out, force=force, marker=MARKER, ours=_earlier(out)) as staging:
+    with staged_folder(out, force=force, marker=MARKER, ours=earlier_files(out, MARKER)) as staging:
         for (answered, book), folder in zip(found, folders, strict=True):
             target = staging / folder
             write_result(answered.result, target / "result", report=False)
@@ -157,35 +150,14 @@ def _timed(answered: Answered, frame: pd.DataFrame) -> pd.DataFrame:
 
 def _folders(names: Iterable[str]) -> list[str]:
     """A folder for each stress, by its name. Raises UsageError: two would share one."""
-    folders: dict[str, str] = {}
-    for name in names:
-        folder = _plain(name)
-        other = folders.get(folder.casefold())
-        if other is not None:
-            raise UsageError(f"the stresses {name!r} and {other!r} would be written to one folder. Rename one of them.")
-        folders[folder.casefold()] = name
-    return [_plain(name) for name in folders.values()]
+    return own_folders(names, what="stresses", otherwise=NAMELESS)
 
 
 def _files(names: Iterable[str]) -> list[str]:
     """A file name for each of ``names``, none twice."""
     made: list[str] = []
     for name in names:
-        stem = _plain(name)
+        stem = plain_name(name, NAMELESS)
         taken = sum(1 for one in made if re.fullmatch(re.escape(stem) + r"(-\d+)?", one, re.IGNORECASE))
         made.append(f"{stem}-{taken + 1}" if taken else stem)
     return made
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^\w-]+", "-", name).strip("-") or "stress"
-
-
-def _earlier(out: Path) -> list[str]:
-    """The files that an earlier run wrote into the folder, by its own word; only paths below it are believed."""
-    try:
-        files = json.loads((out / MARKER).read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-    paths = [PurePosixPath(name) for name in files if isinstance(name, str)]
-    return [str(path) for path in paths if not path.is_absolute() and ".." not in path.parts]

@@ -15,6 +15,7 @@ from collateral_opt.terminal import bold, findings_text, printable, say, wait_fo
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from collateral_opt.book import Book
     from collateral_opt.liquidity.answer import Answered
     from collateral_opt.liquidity.stress import StressFile
     from collateral_opt.terminal import Progress
@@ -55,17 +56,8 @@ def command(
         stop = threading.Event()
 
         def run(progress: Progress) -> list[Answered]:
-            return answers_of(
-                book,
-                file,
-                names,
-                order,
-                solver=solver,
-                time_limit=time_limit,
-                quiet=quiet,
-                stop=stop,
-                progress=progress,
-            )
+            loaded = within(ready(book, quiet), time_limit)
+            return answers_of(loaded, file, names, order, solver=solver, stop=stop, progress=progress)
 
         found = wait_for(run, quiet=quiet, stop=stop)
         written = write_answers(found, out, force=force) if out is not None else []
@@ -98,29 +90,26 @@ def names_of(file: StressFile | None, wanted: Sequence[str] | None) -> list[str]
 
 
 def answers_of(
-    book: Path,
+    book: Book,
     file: StressFile | None,
     names: Sequence[str],
     order: str | None,
     *,
     solver: str,
-    time_limit: float | None,
-    quiet: bool,
     stop: threading.Event,
     progress: Progress,
 ) -> list[Answered]:
     """The stresses of ``names``, projected and answered one after another."""
     from collateral_opt.liquidity.answer import answer
 
-    loaded = within(ready(book, quiet), time_limit)
     if file is None:
-        return [answer(loaded, order=order_of(order, file), solver=solver, stop=stop, progress=progress)]
+        return [answer(book, order=order_of(order, file), solver=solver, stop=stop, progress=progress)]
     from collateral_opt.liquidity.projection import project
 
     found = []
     for name in names:
         progress(name)
-        projection = project(loaded, file.stresses[name], file)
+        projection = project(book, file.stresses[name], file)
         found.append(answer(projection, order=order_of(order, file), solver=solver, stop=stop, progress=progress))
         if stop.is_set():
             break

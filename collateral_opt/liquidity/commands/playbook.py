@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from collateral_opt.command import COVERED, SHORT, BookPath, Quiet, SolverName, TimeLimit, exit_codes, ready
+from collateral_opt.command import COVERED, SHORT, BookPath, Quiet, SolverName, TimeLimit, exit_codes, ready, within
 from collateral_opt.liquidity.commands import app
 from collateral_opt.liquidity.commands.answer import Force, Names, Order, Stresses, answers_of, file_of, names_of, warn
 from collateral_opt.terminal import printable, say, wait_for
@@ -49,24 +49,15 @@ def command(
         stop = threading.Event()
 
         def run(progress: Progress) -> list[Playbook]:
-            answers = answers_of(
-                book,
-                file,
-                names,
-                order,
-                solver=solver,
-                time_limit=time_limit,
-                quiet=quiet,
-                stop=stop,
-                progress=progress,
-            )
+            loaded = ready(book, quiet)
+            limited = within(loaded, time_limit)
+            answers = answers_of(limited, file, names, order, solver=solver, stop=stop, progress=progress)
             progress("playbook")
-            before = ready(book, True) if terms is not None and any(a.is_short for a in answers) else None
             made: list[Playbook] = []
             for a in answers:
                 sale = None
-                if terms is not None and before is not None and a.is_short and a.projection is not None:
-                    sale = simulated(before, a.projection, a.result, terms, progress=progress)
+                if terms is not None and a.is_short and a.projection is not None:
+                    sale = simulated(loaded, a.projection, a.result, terms, progress=progress)
                 made.append(playbook(a, by, sale))
             return made
 
