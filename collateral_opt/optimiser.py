@@ -96,7 +96,8 @@ def solved(
     chosen = solver_named(solver, full=full, on_round=clock.on_round)
     limits = Limits.for_a_run(book.settings.time_limit_s, stop)
     with clock("matching"):
-        problem = Problem(gather(book.in_full, None if near is None else near.problem.facts))
+        facts = gather(book.in_full, None if near is None else near.problem.facts)
+        problem = Problem(facts, near=None if near is None else near.problem)
         require_possible_pins(book, problem)
     with clock("solving"):
         known = near.known if near is not None and solver == "highs" and not full else None

@@ -218,20 +218,28 @@ PREDICATES: dict[type, Callable[..., Truth]] = {
 
 
 class Evaluation:
-    """Criteria over one asset table in one context; what was worked out once is remembered."""
+    """Criteria over one asset table in one context.
+
+    What was worked out once is remembered with the table: no criterion asks for more of a context than the day and who
+    posts, so that all schedules, currencies and margin types share it.
+    """
 
     def __init__(self, facts: Facts, context: Context) -> None:
         self.facts = facts
         self.context = context
-        self._truths: dict[Criterion, Truth] = {}
+        self._truths: dict[Criterion, Truth] = facts.memory((context.as_of, context.owner_parent))
 
     def truth(self, criterion: Criterion | None) -> Truth:
         """int8[n] of -1, 0, 1; a missing criterion is true of everything."""
         if criterion is None:
             return constant(TRUE, self.facts.n)
-        if criterion not in self._truths:
-            self._truths[criterion] = self._evaluate(criterion)
-        return self._truths[criterion]
+        truth = self._truths.get(criterion)
+        if truth is None:
+            truth = self._evaluate(criterion)
+            truth.flags.writeable = False
+            if self.facts.has_room:
+                self._truths[criterion] = truth
+        return truth
 
     def _evaluate(self, criterion: Criterion) -> Truth:
         truth: Truth

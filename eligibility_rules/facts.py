@@ -6,7 +6,7 @@ each asset. A :class:`Facts` may be handed to `match` again and again in place o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,6 +23,11 @@ from eligibility_rules.scalars import day, number
 Codes = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Days = npt.NDArray[np.datetime64]
+
+MOST = 64 * 2**20
+"""Bytes that may be kept with the facts of a table, of which every thing has one an asset ..."""
+ROW = 2**14
+"""... and about so many of its own."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,8 @@ class Facts:
         self._number: dict[str, Floats] = {}
         self._day: dict[str, Days] = {}
         self._steps: dict[str, Floats] = {}
+        self._filled: dict[frozenset[tuple[str, str]], Facts] = {}
+        self._memory: dict[Hashable, dict[Any, Any]] = {}
 
     @classmethod
     def of(cls, assets: pd.DataFrame | Facts) -> Facts:
@@ -59,9 +66,20 @@ class Facts:
         """The same assets with the empty cells of the named columns filled; other columns are shared."""
         if not assume:
             return self
-        filled = Facts(self.assets)
-        filled._assume, filled._base = dict(assume), self
-        return filled
+        key = frozenset(assume.items())
+        if key not in self._filled:
+            filled = self._filled[key] = Facts(self.assets)
+            filled._assume, filled._base = dict(assume), self
+        return self._filled[key]
+
+    def memory(self, of: Hashable) -> dict[Any, Any]:
+        """What others worked out from these facts and ``of``, for them to keep here while there :attr:`has_room`."""
+        return self._memory.setdefault(of, {})
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more may be kept: the facts of a book outlive many schedules."""
+        return sum(map(len, self._memory.values())) * (self.n + ROW) < MOST
 
     def row(self, position: int) -> Facts:
         """The facts of one asset alone."""

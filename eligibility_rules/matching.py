@@ -439,6 +439,9 @@ def _said(missing: Sequence[str], facts: Facts) -> str:
 
 def check_columns(schedule: Schedule, facts: Facts) -> None:
     """Raise ScheduleError with everything about the asset table that the schedule cannot be read on."""
+    sound = facts.memory("sound schedules")
+    if sound.get(id(schedule)) is schedule:
+        return
     problems = []
     present = set(facts.assets.columns)
     for column in sorted(schedule.extra_columns - present):
@@ -465,6 +468,8 @@ def check_columns(schedule: Schedule, facts: Facts) -> None:
             problems.append(ScheduleProblem(schedule.name, "assume", text, message, f"Write a {kind}"))
     if problems:
         raise ScheduleError(problems)
+    if facts.has_room:
+        sound[id(schedule)] = schedule
 
 
 def _columns(leaf: object) -> tuple[str, ...]:

@@ -40,6 +40,7 @@ from eligibility_rules.icad import COLUMN as ICAD_COLUMN
 from eligibility_rules.icad import is_code, nearest
 from eligibility_rules.problems import did_you_mean
 from eligibility_rules.ratings import rating_step
+from eligibility_rules.remembered import Remembered
 from eligibility_rules.scalars import (
     day,
     decimal_text,
@@ -836,17 +837,7 @@ class Schedule(Frozen):
     @property
     def columns(self) -> frozenset[str]:
         """Every asset column the schedule speaks of, in rules, selections, groups and assumptions."""
-        named = {column for _, when in self.criteria() for leaf in leaves(when) for column in leaf_columns(leaf)}
-        named |= {limit.group_column for limit in self.limits if limit.group_column is not None}
-        for limit in self.limits:
-            named |= {cap.of for cap in limit.caps if cap.of in PER_ASSET}
-        if any(row.asset_id is not None for row in self.listing):
-            named.add("asset_id")
-        if any(row.asset_id is None for row in self.listing):
-            named.add("isin")
-        if self.fx_haircut is not None:
-            named.add("currency")
-        return frozenset(named | set(self.assume))
+        return _COLUMNS(self)
 
     @property
     def extra_columns(self) -> frozenset[str]:
@@ -859,6 +850,23 @@ class Schedule(Frozen):
         fx = self.fx_haircut is not None and self.fx_haircut.margin_type is not None
         further = any(one.margin_type is not None for one in self.further_haircuts)
         return fx or further or any(rule.margin_type is not None for rule in self.rules)
+
+
+def _columns_of(schedule: Schedule) -> frozenset[str]:
+    named = {column for _, when in schedule.criteria() for leaf in leaves(when) for column in leaf_columns(leaf)}
+    named |= {limit.group_column for limit in schedule.limits if limit.group_column is not None}
+    for limit in schedule.limits:
+        named |= {cap.of for cap in limit.caps if cap.of in PER_ASSET}
+    if any(row.asset_id is not None for row in schedule.listing):
+        named.add("asset_id")
+    if any(row.asset_id is None for row in schedule.listing):
+        named.add("isin")
+    if schedule.fx_haircut is not None:
+        named.add("currency")
+    return frozenset(named | set(schedule.assume))
+
+
+_COLUMNS = Remembered(_columns_of)
 
 
 PARTS = {"rules": "rule", "further_haircuts": "further haircut", "limits": "limit"}

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from eligibility_rules import Schedule, ScheduleError, minor_unit
+from eligibility_rules import Facts, Schedule, ScheduleError, minor_unit
+from eligibility_rules.remembered import Remembered
 from eligibility_rules.writing import canonical_text
 
 from ..errors import BookError, Finding
@@ -23,7 +24,6 @@ from .house import HouseLimit, parse_house_limits
 from .house_groups import house_findings
 from .in_full import in_full
 from .positions import with_defaults as with_currencies
-from .remembered import Remembered
 from .schedules import find_schedule, problems, read_schedules
 from .settings import Settings, read_settings
 from .tables import REQUIRED_TABLES, ROW_MODELS, Table, empty, hint, normalise
@@ -222,6 +222,11 @@ class Book:
         figures: dict[str, Any] = {**frames}
         return with_fields(self, **figures)
 
+    def with_haircuts(self, schedules: Mapping[str, Schedule]) -> Book:
+        """The same book with schedules that say the same as those of these names, but for haircuts; the caller vouches
+        for that, and nothing is checked again."""
+        return with_fields(self, schedules={**self.schedules, **schedules})
+
     def _with_own_due_dates(self, frame: pd.DataFrame) -> pd.DataFrame:
         """``due_date`` blanked where ``due`` has moved, so that it is taken from the new time."""
         if not {"call_id", "due", "due_date"} <= set(frame.columns):
@@ -265,6 +270,11 @@ class Book:
         cash = (self.assets["asset_type"] == "cash").to_numpy()
         default = np.where(cash, self.assets["currency"].map(minor).to_numpy(np.float64), 1.0)
         return np.where(np.isnan(given), default, given)
+
+    @cached_property
+    def asset_facts(self) -> Facts:
+        """What schedules read of the assets."""
+        return Facts(self.assets)
 
     @cached_property
     def digest(self) -> str:

@@ -36,7 +36,7 @@ def cover(view: View) -> Rows:
         row=np.concatenate([view.use[asked], funded_by[recalled], np.arange(uses.asking)]),
         column=np.concatenate([asked, recalled, len(view.edge) + np.arange(uses.asking)]),
         coefficient=np.concatenate(
-            [view.factor[asked], -view.drain_factor[recalled], view.arithmetic.zeros(uses.asking) + 1]
+            [view.factor[asked], -view.drain_factor[recalled], view.arithmetic.ones(uses.asking)]
         ),
         lower=_of(required, view),
         upper=_of(most, view),
@@ -54,7 +54,7 @@ def supply(view: View) -> Rows:
         labels=Labels(len(drawn), lambda: [("supply", *_source_label(view, i)) for i in drawn.tolist()]),
         row=row.astype(np.int64),
         column=leaving,
-        coefficient=view.arithmetic.zeros(len(leaving)) + 1,
+        coefficient=view.arithmetic.ones(len(leaving)),
         lower=np.full(len(drawn), -np.inf),
         upper=view.available(drawn),
         about=drawn,
@@ -86,7 +86,7 @@ def stays_home(view: View) -> Rows:
         column=np.concatenate([counted, column]),
         coefficient=np.concatenate(
             [
-                view.arithmetic.zeros(len(counted)) + 1,
+                view.arithmetic.ones(len(counted)),
                 view.arithmetic.zeros(len(column)) + np.where(comes_home[column], -1, 1),
             ]
         ),
@@ -109,7 +109,7 @@ def conversion(view: View) -> Rows:
         labels=[("conversion", uses.ids[k]) for k in uses.facilities],
         row=np.concatenate([view.use[given], funded_by[view.source[spent]]]) - uses.asking,
         column=np.concatenate([given, spent]),
-        coefficient=np.concatenate([-view.factor[given], view.arithmetic.zeros(len(spent)) + 1]),
+        coefficient=np.concatenate([-view.factor[given], view.arithmetic.ones(len(spent))]),
         lower=np.full(count, -np.inf),
         upper=view.arithmetic.zeros(count),
     )
@@ -310,8 +310,8 @@ def weight(view: View, measure: str, column: Ints) -> Array:
     if measure == "value_after_haircut":
         return view.factor[column]
     if measure == "quantity":
-        return (view.arithmetic.zeros(len(column)) + 1) / view.unit_value[column]
-    return view.arithmetic.zeros(len(column)) + 1
+        return view.arithmetic.ones(len(column)) / view.unit_value[column]
+    return view.arithmetic.ones(len(column))
 
 
 def signed_weight(view: View, measure: str, column: Ints, recalled: Bools) -> Array:

@@ -42,10 +42,10 @@ class Problem:
     """What decides of any source and use whether they form a pair, at which factor and cost, under which limits.
 
     Networks are made of it: of all pairs, or of some. ``whole`` is the problem that this one stands for, if any: what
-    there is, is asked of that.
+    there is, is asked of that. From one ``near`` this one it takes over who reaches whom, where that is the same.
     """
 
-    def __init__(self, facts: Facts, whole: Problem | None = None) -> None:
+    def __init__(self, facts: Facts, whole: Problem | None = None, near: Problem | None = None) -> None:
         costs = PairCosts(facts)
         self.keep_bps = [costs.keeping(line) for line in facts.posted]
         if facts.reoptimises:
@@ -55,8 +55,9 @@ class Problem:
         self.pins = Pins(facts)
         self.reach = SourceReach(facts, self.pins)
         self._costs = costs
-        self._open: dict[tuple[Hashable, ...], Ints] = {}
-        self._met: dict[tuple[int, ...], Bools] = {}
+        known = near if near is not None and self.reach.is_as(near.reach) else None
+        self._open: dict[tuple[Hashable, ...], Ints] = {} if known is None else known._open
+        self._met: dict[tuple[Hashable, ...], Bools] = {} if known is None else known._met
         self._whole = whole
         self._most: dict[tuple[str, str, int], Floats] = {}
 
@@ -74,11 +75,12 @@ class Problem:
 
     def assets_met(self, uses: Ints) -> Bools:
         """Per asset: something of it may be given to one of ``uses`` at least."""
-        key = tuple(uses.tolist())
+        like = {self.reach.kind_of(j): j for j in uses.tolist()}
+        key = tuple(like)
         if key not in self._met:
             met = np.zeros(len(self.facts.assets.ids), dtype=bool)
-            for at in {self.reach.kind_of(j): self.open_to(j) for j in key}.values():
-                met[self.facts.sources.asset[at]] = True
+            for j in like.values():
+                met[self.facts.sources.asset[self.open_to(j)]] = True
             self._met[key] = met
         return self._met[key]
 
@@ -92,15 +94,17 @@ class Problem:
         """How many pairs there are of a source and a call."""
         return sum(len(self.open_to(j)) for j in range(self.facts.uses.calls))
 
-    def edges(self, only: Callable[[int, Ints], Ints] | None = None) -> Edges:
-        """Every pair, use by use; or, of the sources open to each use, those that ``only`` keeps."""
+    def edges(self, only: Callable[[int], Ints] | None = None) -> Edges:
+        """Every pair, use by use; or, of the sources open to each use, those among what ``only`` names."""
         sources, uses = self.facts.sources, self.facts.uses
         codes: dict[Fraction, int] = {}
         source, use, code, cost = [], [], [], []
         for j, kind in enumerate(uses.kind.tolist()):
             at = self.open_to(j)
             if only is not None:
-                at = only(j, at)
+                named = np.zeros(len(sources), dtype=bool)
+                named[only(j)] = True
+                at = at[named[at]]
             if kind == Kind.HOME:
                 factor = np.full(len(at), codes.setdefault(Fraction(1), len(codes)), dtype=np.int64)
                 bps = -sources.recallable.keep_bps[at - sources.first_posted]
@@ -124,7 +128,7 @@ class Problem:
     @cached_property
     def no_edges(self) -> Edges:
         """Not one of the pairs."""
-        return self.edges(lambda _, at: at[:0])
+        return self.edges(lambda _: np.zeros(0, dtype=np.int64))
 
     def limits(self, edges: Edges, *, all_groups: bool = True) -> Sequence[LimitBlock]:
         """The limits upon ``edges``; their groups are those of all pairs, or else those that ``edges`` touch."""
@@ -224,13 +228,33 @@ class SourceReach:
         may_fill[facts.sources.recallable.joins[facts.sources.recallable.joins >= 0]] = True
         self._nothing_counted = self._nothing_held & ~may_fill
 
+    def is_as(self, other: SourceReach) -> bool:
+        """Whether uses of one :meth:`kind_of` are reached by the same sources here as there."""
+        here, there = self._facts, other._facts
+        mine, theirs = here.sources, there.sources
+        if here.reoptimises or there.reoptimises or here.book.pins is not there.book.pins:
+            return False
+        if not here.eligibility.answers_as(there.eligibility):
+            return False
+        if here.agreements.ids != there.agreements.ids or mine.ids != theirs.ids:
+            return False
+        if any(not here.asset_frame[name].equals(there.asset_frame[name]) for name in ("issuer", "issuer_parent")):
+            return False
+        alike = [
+            (mine.asset, theirs.asset),
+            (mine.deliverable_at, theirs.deliverable_at),
+            (self._nothing_held, other._nothing_held),
+            (self._maturity.astype(np.int64), other._maturity.astype(np.int64)),
+        ]
+        return all(np.array_equal(one, two) for one, two in alike)
+
     def kind_of(self, use: int) -> tuple[Hashable, ...]:
         """Uses alike in this are reached by the same sources, at the same factors."""
         kind = int(self._facts.uses.kind[use])
         if kind == Kind.HOME:
             return (kind,)
         asks = bool(self._facts.uses.size[use] > 0)
-        own = use if kind == Kind.FACILITY or self._pins.name(use) else -1
+        own = self._facts.uses.ids[use] if kind == Kind.FACILITY or self._pins.name(use) else None
         return (kind, *self.read_as(use), self.arrival(use), asks, own)
 
     def read_as(self, use: int) -> tuple[Hashable, ...]:
@@ -313,7 +337,7 @@ class SourceReach:
         sources, agreement = self._facts.sources, self._facts.uses.agreement[use]
         nowhere = sources.is_posted & (sources.holding < 0)
         back = sources.is_posted & (sources.lies_at == agreement)
-        pinned = sources.is_posted & np.isin(sources.holding, self._pins.holdings(use))
+        pinned = sources.is_posted & (sources.holding >= 0) & self._pins.exact(use)[sources.holding]
         return np.asarray(nowhere | back | pinned)
 
     def _late(self, use: int) -> Bools:

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from collateral_opt.book.remembered import Remembered
 from collateral_opt.network.facts import Facts
 from collateral_opt.network.network import Bools, Floats, Kind
 from collateral_opt.network.posted import PostedLine
+from eligibility_rules.remembered import Remembered
 
 MOST_KNOWN = 500
 """Agreements whose costs are remembered: a figure for each source takes room."""

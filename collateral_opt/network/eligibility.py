@@ -6,6 +6,7 @@ A profile is a schedule with the currency it is read in and the margin type it i
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from eligibility_rules import Context, Facts, LimitMatch, Match, match, match_li
 class Eligibility:
     """Asks each schedule of a book about ``assets`` (a frame as in the book), at most once per profile.
 
-    What was asked of ``near`` is known already where the schedules are the same and read the same of the assets.
+    What was asked of ``near`` is known already where a schedule is the same and reads the same of the assets.
     """
 
     def __init__(self, book: Book, assets: pd.DataFrame, near: Eligibility | None = None) -> None:
@@ -27,13 +28,23 @@ class Eligibility:
         known = near if near is not None and self._reads_as(near) else None
         # What the cells say is read once, for all schedules.
         self._assets: Facts = Facts(assets) if known is None else known._assets
-        self._matches: dict[tuple[str, str, str | None], Match] = {} if known is None else known._matches
-        self._limits: dict[tuple[str, str], tuple[LimitMatch, ...]] = {} if known is None else known._limits
-        self._kinds: dict[tuple[str, str, int], LimitKinds] = {} if known is None else known._kinds
+        self._matches: dict[tuple[str, str, str | None], Match] = self._of_same(known, "_matches")
+        self._limits: dict[tuple[str, str], tuple[LimitMatch, ...]] = self._of_same(known, "_limits")
+        self._kinds: dict[tuple[str, str, int], LimitKinds] = self._of_same(known, "_kinds")
+
+    def _of_same(self, known: Eligibility | None, answers: str) -> dict[Any, Any]:
+        """What is known of schedules that are the same here."""
+        if known is None:
+            return {}
+        found: dict[Any, Any] = getattr(known, answers)
+        mine, theirs = self._book.schedules, known._book.schedules
+        if mine is theirs:
+            return found
+        return {key: answer for key, answer in found.items() if mine.get(key[0]) is theirs[key[0]]}
 
     def _reads_as(self, near: Eligibility) -> bool:
-        """Whether all schedules say the same of these assets as of those of ``near``."""
-        if self._book.schedules is not near._book.schedules or self._book.settings != near._book.settings:
+        """Whether a schedule says the same of these assets as of those of ``near``."""
+        if self._book.settings != near._book.settings:
             return False
         mine, theirs = self._frame, near._frame
         if list(mine.columns) != list(theirs.columns) or len(mine) != len(theirs):
@@ -42,6 +53,10 @@ class Eligibility:
             return mine["asset_id"].equals(theirs["asset_id"])
         read = {name for schedule in self._book.schedules.values() for name in schedule.columns}
         return all(mine[name].equals(theirs[name]) for name in mine.columns if name != "price" or name in read)
+
+    def answers_as(self, other: Eligibility) -> bool:
+        """Whether every schedule says the same here as there."""
+        return self._book.schedules is other._book.schedules and (self is other or self._reads_as(other))
 
     def _context(self, currency: str, margin_type: str | None) -> Context:
         settings = self._book.settings

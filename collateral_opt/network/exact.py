@@ -51,6 +51,10 @@ class Arithmetic:
         """``size`` zeros of this kind."""
         return np.full(size, Fraction(0), dtype=object) if self.is_exact else np.zeros(size)
 
+    def ones(self, size: int) -> Array:
+        """``size`` ones of this kind."""
+        return np.full(size, Fraction(1), dtype=object) if self.is_exact else np.ones(size)
+
 
 FLOAT = Arithmetic(is_exact=False)
 EXACT = Arithmetic(is_exact=True)

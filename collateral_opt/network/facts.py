@@ -120,12 +120,26 @@ class Families:
 def gather(book: Book, near: Facts | None = None) -> Facts:
     """The facts of ``book``; assets that are not held, posted or produced cannot play a part and are left out.
 
-    What schedules say of assets is taken over from ``near`` where it is the same there.
+    What comes of tables that ``near`` has too is taken over from there, and what schedules say of assets where it is
+    the same.
     """
-    asset_frame, assets = _assets(book)
-    agreements = _agreements(book)
+
+    def known(*made_of: str) -> Facts | None:
+        """``near``, if it was gathered from these tables too: the very same objects."""
+        same = near is not None and all(getattr(book, part) is getattr(near.book, part) for part in made_of)
+        return near if same else None
+
+    held = known("settings", "assets", "holdings", "posted", "facilities", "fx")
+    asset_frame, assets = _assets(book) if held is None else (held.asset_frame, held.assets)
+    named = known("settings", "agreements", "fx")
+    agreements = _agreements(book) if named is None else named.agreements
     eligibility = Eligibility(book, asset_frame, None if near is None else near.eligibility)
-    families, movements = Families(book, asset_frame), Movements(book)
+    ruled = known("schedules")
+    families = Families(book, asset_frame) if held is None or ruled is None else held.families
+    moving = known("settings", "holdings", "agreements", "locations")
+    movements = Movements(book) if moving is None else moving.movements
+    given = known("facilities")
+    facilities = book.facilities.sort_values("facility_id", ignore_index=True) if given is None else given.facilities
 
     def counts(agreement: int) -> tuple[Bools, Match]:
         schedule, currency = agreements.schedule[agreement], agreements.currency[agreement]
@@ -139,17 +153,21 @@ def gather(book: Book, near: Facts | None = None) -> Facts:
         calls=book.calls.sort_values("call_id", ignore_index=True),
         rests=rests,
         reserves=book.reserves.sort_values("reserve_id", ignore_index=True),
-        takers=_takers(book.facilities.sort_values("facility_id", ignore_index=True)),
+        takers=_takers(facilities),
     )
     uses = _uses(book, asked, agreements, posted)
-    facilities = book.facilities.sort_values("facility_id", ignore_index=True)
+    nothing_comes_back = book.settings.scope != "reoptimise"
+    if held is not None and moving is not None and nothing_comes_back and held.uses.label == uses.label:
+        sources = held.sources
+    else:
+        sources = _sources(book, assets, facilities, uses, agreements, posted, movements)
     return Facts(
         book=book,
         asset_frame=asset_frame,
         assets=assets,
         agreements=agreements,
         facilities=facilities,
-        sources=_sources(book, assets, facilities, uses, agreements, posted, movements),
+        sources=sources,
         uses=uses,
         terms=_terms(book, asked, agreements, eligibility),
         eligibility=eligibility,

@@ -17,7 +17,7 @@ from collateral_opt.network.facts import Facts
 from collateral_opt.network.house import house_blocks
 from collateral_opt.network.network import Bools, Cap, Edges, Floats, Ints, Kind, LimitBlock, LimitKinds
 from collateral_opt.network.posted import PostedLine, by_agreement
-from eligibility_rules import CapMatch, LimitMatch
+from eligibility_rules import CapMatch
 
 CLOSE = 2e-9
 """A group that comes this close to its cap could be full."""
@@ -90,7 +90,7 @@ def could_be_full(facts: Facts, edges: Edges, there_is: Callable[[LimitKinds], F
                 if (kinds.name, which) not in known:
                     groups = np.unique(kinds.group[kinds.group >= 0])
                     most = np.full(kinds.groups, np.inf)
-                    rule = _cap(facts, cap, limit, groups, place.requirement)
+                    rule = _cap(facts, cap, kinds, groups, place.requirement)
                     most[groups] = rule.values(limit.measure, np.arange(len(groups)), facts.assets, FLOAT)
                     known[kinds.name, which] = most
                 full |= there_is(kinds) > known[kinds.name, which] * (1 - CLOSE)
@@ -178,7 +178,7 @@ def _blocks(
             lying[int(np.searchsorted(touched, group))] += value
     for which, cap in enumerate(limit.caps):
         alike = sum(1 for other in limit.caps[:which] if other.of == cap.of)
-        rule = _cap(facts, cap, limit, touched, place.requirement)
+        rule = _cap(facts, cap, kinds, touched, place.requirement)
         yield LimitBlock(
             place=place.name,
             governed=place.governed,
@@ -202,12 +202,9 @@ def _blocks(
         )
 
 
-def _cap(facts: Facts, cap: CapMatch, limit: LimitMatch, groups: Ints, requirement: Fraction) -> Cap:
+def _cap(facts: Facts, cap: CapMatch, kinds: LimitKinds, groups: Ints, requirement: Fraction) -> Cap:
     """The cap per group; a figure that is unknown counts as zero, for nobody may rely on it."""
-    asset = np.full(len(groups), -1, dtype=np.int64)
-    members = np.flatnonzero(limit.counts)
-    members = members[np.isin(limit.group[members], groups)]
-    asset[np.searchsorted(groups, limit.group[members])] = members
+    asset = kinds.member[groups]
     if cap.per_asset is not None:
         figure = np.nan_to_num(np.asarray(cap.per_asset, dtype=np.float64)[asset], nan=0.0)
     else:

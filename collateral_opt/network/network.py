@@ -363,6 +363,14 @@ class LimitKinds:
         """How many groups there are."""
         return int(self.group.max(initial=-1)) + 1
 
+    @cached_property
+    def member(self) -> Ints:
+        """By group one asset that counts in it, -1 where none does."""
+        member = np.full(self.groups, -1, dtype=np.int64)
+        counted = np.flatnonzero(self.group >= 0)
+        member[self.group[counted]] = counted
+        return member
+
 
 @dataclass(frozen=True)
 class LimitBlock:

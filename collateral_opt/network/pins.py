@@ -14,7 +14,7 @@ import numpy as np
 
 from collateral_opt.network.exact import exact
 from collateral_opt.network.facts import Facts
-from collateral_opt.network.network import Bools, Edges, Ints
+from collateral_opt.network.network import Bools, Edges
 
 
 @dataclass(frozen=True)
@@ -73,16 +73,16 @@ class Pins:
     def forbidden(self, use: int) -> Bools:
         """Per source: a person has said that ``use`` gets nothing of it, at home or recalled."""
         sources = self._facts.sources
-        named = self._forbidden.get(use, [])
-        return np.isin(np.arange(len(sources)), named) | (sources.is_posted & np.isin(sources.holding, named))
+        named = _marked(len(sources), self._forbidden.get(use, []))
+        return named | (sources.is_posted & (sources.holding >= 0) & named[sources.holding])
 
     def sent(self, use: int) -> Bools:
         """Per source: it is on its way there, so whether it could still arrive is not asked."""
-        return np.isin(np.arange(len(self._facts.sources)), [p.source for p in self.asked if p.use == use and p.sent])
+        return _marked(len(self._facts.sources), [p.source for p in self.asked if p.use == use and p.sent])
 
-    def holdings(self, use: int) -> Ints:
-        """The sources of which a line to ``use`` is pinned to an exact quantity."""
-        return np.array([p.source for p in self.asked if p.use == use and p.is_exact], dtype=np.int64)
+    def exact(self, use: int) -> Bools:
+        """Per source: a line of it to ``use`` is pinned to an exact quantity."""
+        return _marked(len(self._facts.sources), [p.source for p in self.asked if p.use == use and p.is_exact])
 
     def on(self, edges: Edges) -> tuple[Sequence[Pin], Mapping[int, tuple[int, int | None]]]:
         """All pins, and by edge the least and the most lots that those ask for which something reaches."""
@@ -93,6 +93,13 @@ class Pins:
             if edge >= 0:
                 lots[edge] = (max(pin.lots, 1), pin.lots if pin.is_exact else None)
         return pins, lots
+
+
+def _marked(count: int, at: Sequence[int]) -> Bools:
+    """Which of so many positions are among ``at``."""
+    marked = np.zeros(count, dtype=bool)
+    marked[list(at)] = True
+    return marked
 
 
 def _pin(facts: Facts, use: int, source: int, least: Fraction | None, is_exact: bool, sent: bool, row: int) -> Pin:

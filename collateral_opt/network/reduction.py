@@ -139,7 +139,7 @@ def reduce(problem: Problem) -> Reduction:
         return nothing
     use_at = like_uses(problem)
     fewer = with_uses(facts, use_at)
-    called = Problem(fewer, problem)
+    called = Problem(fewer, problem, near=problem)
     source_at = _like_sources(called)
     if len(fewer.uses) == len(facts.uses) and source_at.max(initial=-1) + 1 == len(facts.sources):
         return nothing

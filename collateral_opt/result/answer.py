@@ -34,7 +34,7 @@ class Line:
     factor: Fraction
     cost: Fraction
 
-    @property
+    @cached_property
     def collateral_value(self) -> Fraction:
         return self.market_value * self.factor
 
@@ -100,19 +100,24 @@ class Answer:
         What was recalled for a use is part of the line of the holding that it joins.
         """
         network, sources = self.network, self.network.sources
+        at = np.array([e for e, _ in self._moved], dtype=np.int64)
+        use, source = network.edges.use[at], network.edges.source[at]
+        leaves_from = np.where(sources.is_facility[source], source, sources.holding[source])
         whole: dict[tuple[int, int], list[tuple[int, Fraction]]] = defaultdict(list)
-        for e, market_value in self._moved:
-            source = int(network.edges.source[e])
-            if network.uses.kind[network.edges.use[e]] != Kind.HOME:
-                leaves_from = source if sources.is_facility[source] else int(sources.holding[source])
-                whole[int(network.edges.use[e]), leaves_from].append((e, market_value))
+        goes_home = network.uses.kind[use] == Kind.HOME
+        for j, i, home, part in zip(use.tolist(), leaves_from.tolist(), goes_home.tolist(), self._moved, strict=True):
+            if not home:
+                whole[j, i].append(part)
         return tuple(self._line(use, source, parts) for (use, source), parts in sorted(whole.items()))
 
     def _line(self, use: int, source: int, parts: Sequence[tuple[int, Fraction]]) -> Line:
         network, edges = self.network, self.network.edges
         asset = int(network.sources.asset[source])
-        market_value = parts[0][1] if len(parts) == 1 else sum((value for _, value in parts), Fraction(0))
-        costs = (self.over_horizon(value, self._line_bps(e)) for e, value in parts)
+        market_value, *more = (value for _, value in parts)
+        cost, *further = (value * self._line_share(e) for e, value in parts)
+        if more:
+            market_value, cost = sum(more, market_value), sum(further, cost)
+        fixed = self._fixed_cost("line", parts[0][0])
         return Line(
             source=source,
             use=use,
@@ -120,7 +125,7 @@ class Answer:
             quantity=market_value / network.assets.exact_unit_value(asset),
             market_value=market_value,
             factor=edges.factors[edges.factor_code[parts[0][0]]],
-            cost=sum(costs, self._fixed_cost("line", parts[0][0])),
+            cost=cost + fixed if fixed else cost,
         )
 
     @cached_property
@@ -135,15 +140,15 @@ class Answer:
             if network.uses.kind[network.edges.use[e]] != Kind.HOME
         )
 
-    def _line_bps(self, edge: int) -> Fraction:
-        """What a year of the line on ``edge`` costs where it goes, in basis points of market value."""
+    def _line_share(self, edge: int) -> Fraction:
+        """What the line on ``edge`` costs where it goes over the horizon, as a share of market value."""
         sources, source = self.network.sources, int(self.network.edges.source[edge])
-        bps = exact(self.network.edges.cost_bps[edge])
+        bps = float(self.network.edges.cost_bps[edge])
         if sources.is_facility[source]:
-            bps -= exact(sources.cost_bps[source])
+            return self._share(bps, -float(sources.cost_bps[source]))
         if sources.is_posted[source]:
-            bps += exact(sources.recallable.keep_bps[source - sources.first_posted])
-        return bps
+            return self._share(bps, float(sources.recallable.keep_bps[source - sources.first_posted]))
+        return self._share(bps)
 
     def _fixed_cost(self, kind: str, edge: int) -> Fraction:
         """What the movement that ``edge`` is part of costs for being made, in base currency."""
@@ -182,7 +187,7 @@ class Answer:
             unit_value = network.assets.exact_unit_value(line.asset)
             key = (line.agreement, line.asset, line.holding_id or "")
             before = merged.get(key)
-            keep = self.over_horizon(line.market_value - gone, exact(bps))
+            keep = (line.market_value - gone) * self._share(float(bps))
             merged[key] = Stay(
                 agreement=line.agreement,
                 asset=line.asset,
@@ -247,15 +252,14 @@ class Answer:
             for short, needed in zip(self.short_reserves.tolist(), required, strict=True)
         )
 
-    def over_horizon(self, market_value: Fraction, bps: Fraction) -> Fraction:
-        """What ``bps`` a year cost over the horizon."""
+    def _share(self, *bps: float) -> Fraction:
+        """What so many basis points a year, together, come to over the horizon, as a share of a value."""
         if bps not in self._shares:
-            self._shares[bps] = bps / 10_000 * self.network.horizon_years
-        return market_value * self._shares[bps]
+            self._shares[bps] = sum(map(exact, bps), Fraction(0)) / 10_000 * self.network.horizon_years
+        return self._shares[bps]
 
     @cached_property
-    def _shares(self) -> dict[Fraction, Fraction]:
-        """Of a value, by basis points a year, what they come to over the horizon."""
+    def _shares(self) -> dict[tuple[float, ...], Fraction]:
         return {}
 
     @cached_property
@@ -271,4 +275,4 @@ class Answer:
 
     def production_cost(self, source: int) -> Fraction:
         """What producing that costs over the horizon, paid once or by the day."""
-        return self.over_horizon(self.produced(source), exact(self.network.sources.cost_bps[source]))
+        return self.produced(source) * self._share(float(self.network.sources.cost_bps[source]))

@@ -42,6 +42,8 @@ def assemble(book: Book, answer: Answer, summary: Mapping[str, Any]) -> Result:
 
 def cents(value: Fraction | float) -> float:
     """Rounded to the cent, half a cent to the even one, never minus zero."""
+    if isinstance(value, float):
+        return round(value, 2) + 0.0
     numerator, denominator = value.as_integer_ratio()
     whole, rest = divmod(100 * numerator, denominator)
     more = 2 * rest > denominator or (2 * rest == denominator and whole % 2 == 1)
@@ -52,15 +54,17 @@ def _frame(table: str, rows: list[tuple[Any, ...]]) -> pd.DataFrame:
     """Rows under the columns of ``table``: figures as floats, names as objects."""
     columns = COLUMNS[table]
     cells = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
+    index = pd.RangeIndex(len(rows))
     names = {"call_id", "agreement_id", "holding_id", "facility_id", "from_facility_id", "asset_id", "action",
              "reserve_id", "limit", "group", "reason", "settles", "start_by", "together", "bridge", "state",
              "change"}  # fmt: skip
     return pd.DataFrame(
         {
             # Pandas would make text of a column of names, and NaN of None.
-            column: pd.Series(values, dtype=object) if column in names else np.array(values, dtype=np.float64)
+            column: pd.Series(values, index, dtype=object) if column in names else np.array(values, dtype=np.float64)
             for column, values in zip(columns, cells, strict=True)
-        }
+        },
+        index,
     )
 
 
@@ -222,20 +226,13 @@ def _inventory(answer: Answer) -> pd.DataFrame:
             at_home[label[1]] += _worth(dual)
     rows: list[tuple[Any, ...]] = []
     quantities, assets = (sources.quantity + 0.0).tolist(), sources.asset.tolist()
+    prices, recalled_into, nothing = answer.prices, answer.recalled_into, Fraction(0)
     for i in np.flatnonzero(sources.is_holding).tolist():
         identifier, quantity = sources.ids[i], quantities[i]
-        back, out = answer.recalled_into.get(identifier, Fraction(0)), used.get(i, Fraction(0))
-        rows.append(
-            (
-                identifier,
-                network.assets.ids[assets[i]],
-                quantity,
-                float(back),
-                float(out),
-                float(exact(quantity) + back - out) if back or out else quantity,
-                _worth(answer.prices.get(("supply", identifier), 0.0)) + at_home[identifier],
-            )
-        )
+        back, out = recalled_into.get(identifier, nothing), used.get(i, nothing)
+        moved = (float(back), float(out), float(exact(quantity) + back - out)) if back or out else (0.0, 0.0, quantity)
+        worth = _worth(prices.get(("supply", identifier), 0.0)) + at_home.get(identifier, 0.0)
+        rows.append((identifier, network.assets.ids[assets[i]], quantity, *moved, worth))
     return _frame("inventory", rows)
 
 

@@ -55,7 +55,7 @@ def step_rows(book: Book, answer: Answer) -> tuple[list[Row], Order]:
     named = {stock for movement in movements for stock in (*movement.step.takes, *movement.step.gives)}
     holdings = ((("holding", sources.ids[i]), sources.quantity[i]) for i in np.flatnonzero(sources.is_holding).tolist())
     stocks: dict[Hashable, Fraction] = {stock: exact(quantity) for stock, quantity in holdings if stock in named}
-    values, floors = _agreements(answer)
+    values, floors = _agreements(answer) if answer.recalls else ({}, {})
     order = order_steps([m.step for m in movements], stocks, values, floors)
     rows: list[Row] = []
     for number, taken in enumerate(order.rounds, start=1):

@@ -19,7 +19,7 @@ from collateral_opt.network.exact import exact
 from collateral_opt.network.network import Bools, Ints
 from collateral_opt.result.comparison import Alteration, Difference, Stated
 from collateral_opt.scenarios.figure import ALL, Figure, Which
-from eligibility_rules import Context, Rule, Schedule, ScheduleError, match
+from eligibility_rules import Context, Facts, Rule, Schedule, ScheduleError, match
 from eligibility_rules.vocabulary import ColumnIn, Criterion, leaves
 
 KEYS: Mapping[str, tuple[str, str]] = {
@@ -110,6 +110,12 @@ class Draft:
         settings = self.settings
         return Context(settings.as_of.date(), settings.base_currency, owner_parent=settings.owner_parent)
 
+    @property
+    def asset_facts(self) -> Facts:
+        """What is known of the assets as they stand now."""
+        assets = self.table("assets")
+        return self.book.asset_facts if assets is self.book.assets else Facts(assets)
+
     def inside(self, which: Which) -> Bools:
         """bool[assets]: where the criterion is true of the asset as it stands now; unknown is outside.
 
@@ -124,7 +130,7 @@ class Draft:
             return nothing
         by_itself = Schedule(name="filter", rules=(Rule(label="filter", when=criterion, haircut=Fraction(0)),))
         try:
-            found: Bools = match(by_itself, assets, self.context).eligible
+            found: Bools = match(by_itself, self.asset_facts, self.context).eligible
         except ScheduleError as error:
             for one in error.problems:
                 self.say(f"{one.message}. {one.remedy}.".replace("?.", "?"))
@@ -312,6 +318,17 @@ class Draft:
         self.schedules[name] = changed
         self.touched.add(("schedules", name))
 
+    def haircuts(self, name: str, changed: Schedule) -> None:
+        """``changed``, which differs from the schedule ``name`` in haircuts only, in its place."""
+        self.schedules[name] = changed
+        self.touched.add(("haircuts", name))
+
+    @property
+    def moved_haircuts(self) -> dict[str, Schedule]:
+        """The schedules in which haircuts have moved, and nothing else."""
+        names = {name for kind, name in self.touched if kind == "haircuts" and ("schedules", name) not in self.touched}
+        return {name: self.schedules[name] for name in sorted(names)}
+
     def traded_under(self) -> list[str]:
         """The schedules that agreements, calls and facilities name, by name; a reserve's own are not among them."""
         named = [
@@ -355,7 +372,8 @@ class Draft:
         self.require_sound()
         if not self.touched:
             return self.book
-        schedules = {name: schedule for name, schedule in self.schedules.items() if ("schedules", name) in self.touched}
+        changed = {name for kind, name in self.touched if kind in ("schedules", "haircuts")}
+        schedules = {name: schedule for name, schedule in self.schedules.items() if name in changed}
         frames: dict[str, Any] = self._frames
         book = self.book.replace(schedules=schedules, house_limits=self.house_limits, **frames)
         if not self._due_dates:

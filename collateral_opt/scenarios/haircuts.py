@@ -14,7 +14,6 @@ from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
-import pandas as pd
 
 from collateral_opt.network.network import Bools
 from collateral_opt.scenarios.figure import Figure
@@ -38,7 +37,7 @@ def moved(
     figure: Figure,
     say: Say,
     *,
-    assets: pd.DataFrame,
+    assets: Facts,
     inside: Bools,
     context: Context,
     rule: str | None = None,
@@ -50,7 +49,7 @@ def moved(
         figure: a haircut, or the move of one; a move does not go below 0.
         say: told of every haircut that would leave 0 to 1 (1 itself excluded): a figure wherever it is set, a move
             where the rule may take an asset inside.
-        assets: the book's.
+        assets: what is known of the book's.
         inside: bool[assets], for which the haircuts move.
         context: the desk's, for calls of any margin type.
         note: told of every haircut that moves for an asset inside.
@@ -81,9 +80,9 @@ def moved(
     return schedule.model_copy(update={"rules": tuple(rules)})
 
 
-def _may_take(schedule: Schedule, assets: pd.DataFrame, inside: Bools, context: Context) -> list[bool]:
+def _may_take(schedule: Schedule, assets: Facts, inside: Bools, context: Context) -> list[bool]:
     """For each rule whether it may take an asset inside: none that is surely excluded, or surely taken before."""
-    facts = Facts.of(assets).assuming(schedule.assume)
+    facts = assets.assuming(schedule.assume)
     try:
         check_columns(schedule, facts)
         evaluation = Evaluation(facts, context)
@@ -131,10 +130,10 @@ def _check(haircut: Fraction, where: str, say: Say) -> bool:
     return 0 <= haircut < 1
 
 
-def _only(assets: pd.DataFrame, inside: Bools) -> Criterion:
+def _only(assets: Facts, inside: Bools) -> Criterion:
     """True of the assets inside and false of all others."""
     few = inside if inside.all() or inside.sum() * 2 <= len(inside) else ~inside
-    named = ColumnIn(column="asset_id", values=tuple(assets["asset_id"][few]))
+    named = ColumnIn(column="asset_id", values=tuple(assets.assets["asset_id"][few]))
     return named if few is inside else Not(criterion=named)
 
 
@@ -142,12 +141,10 @@ def _and(when: Criterion | None, only: Criterion) -> Criterion:
     return only if when is None else AllOf(criteria=(when, only))
 
 
-def _moved_list(
-    schedule: Schedule, figure: Figure, say: Say, assets: pd.DataFrame, inside: Bools, note: Note
-) -> Schedule:
+def _moved_list(schedule: Schedule, figure: Figure, say: Say, assets: Facts, inside: Bools, note: Note) -> Schedule:
     """Lines that speak of assets inside alone are moved; beside one that speaks of others too, its assets inside get
     lines of their own (an ``asset_id`` beats an ISIN)."""
-    spoken_by = listed_rows(schedule, Facts.of(assets))
+    spoken_by = listed_rows(schedule, assets)
     lines: list[Listed] = []
     added: list[Listed] = []
     for place, line in enumerate(schedule.listing):
@@ -163,6 +160,6 @@ def _moved_list(
             lines.append(line.model_copy(update={"haircut": haircut}))
             continue
         lines.append(line)
-        for name in assets["asset_id"][np.flatnonzero(hit)]:
+        for name in assets.assets["asset_id"][np.flatnonzero(hit)]:
             added.append(line.model_copy(update={"haircut": haircut, "asset_id": name, "isin": None}))
     return schedule.model_copy(update={"listing": (*lines, *added)})

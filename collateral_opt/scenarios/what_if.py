@@ -21,7 +21,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from typing import Annotated
 
 from pydantic import Field, SerializeAsAny
@@ -84,14 +84,23 @@ class WhatIf(Frozen):
 
     def _as_change(self, draft: Draft) -> Change | None:
         draft.require_sound()
-        if not draft.touched <= set(_FIGURES):
+        return self._figures(draft, draft.touched)
+
+    def _figures(self, draft: Draft, touched: Set[tuple[str, str]]) -> Change | None:
+        """The change that these places make up; None where one of them is none of its figures."""
+        if not touched <= set(_FIGURES):
             return None
-        figures = {_FIGURES[place]: draft.figures(*place) for place in sorted(draft.touched)}
-        return Change(name=self.name, **figures)
+        return Change(name=self.name, **{_FIGURES[place]: draft.figures(*place) for place in sorted(touched)})
 
     def _made(self, draft: Draft) -> Book:
-        change = self._as_change(draft)
-        return draft.made() if change is None or not draft.touched else change.applied_to(draft.book)
+        draft.require_sound()
+        haircuts = draft.moved_haircuts
+        figures = draft.touched - {("haircuts", name) for name in haircuts}
+        change = self._figures(draft, figures)
+        if change is None or not draft.touched:
+            return draft.made()
+        book = change.applied_to(draft.book) if figures else draft.book
+        return book.with_haircuts(haircuts) if haircuts else book
 
     def _drafted(self, book: Book) -> Draft:
         draft = Draft(book)

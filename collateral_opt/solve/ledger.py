@@ -61,7 +61,8 @@ class Ledger:
 
         @cache
         def fewest(i: int, asked_for: int) -> int:
-            return max(1, ceil(smallest[i] / lots[i]), ceil(asked[asked_for] / values[i]))
+            denominated, line = smallest[i], asked[asked_for]
+            return max(1, ceil(denominated / lots[i]) if denominated else 0, ceil(line / values[i]) if line else 0)
 
         self.least: list[int] = [
             1 if home else fewest(i, asked_at[j])
@@ -99,6 +100,8 @@ class Ledger:
     @staticmethod
     def _after(rows: Rows, view: View, set_aside: Mapping[int, Fraction]) -> Rows:
         """Supply rows without what is set aside; they stand in the order of the sources drawn on."""
+        if not set_aside:
+            return rows
         drawn = np.unique(view.source).tolist()
         left = [max(Fraction(0), u - set_aside.get(i, Fraction(0))) for u, i in zip(rows.upper, drawn, strict=True)]
         upper = np.empty(len(left), dtype=object)
@@ -111,9 +114,13 @@ class Ledger:
         triplets = zip(rows.row.tolist(), rows.column.tolist(), rows.coefficient.tolist(), strict=True)
         for row, column, coefficient in triplets:
             entries[row].append((column, coefficient))
+        units = self._lot_units
         for several, upper in zip(entries, rows.upper.tolist(), strict=True):
             common = lcm(*{a.denominator for _, a in several})
-            terms = _netted([(c, a.numerator * (common // a.denominator) * self._lot_units[c]) for c, a in several])
+            if common == 1:
+                terms = _netted([(c, a.numerator * units[c]) for c, a in several])
+            else:
+                terms = _netted([(c, a.numerator * (common // a.denominator) * units[c]) for c, a in several])
             for column, a in terms:
                 self._rows_of[column].append((len(self.slack), a))
             self._takers_of.append([(c, a) for c, a in terms if a > 0])
@@ -319,7 +326,8 @@ class Ledger:
 
     def market_values(self) -> Floats:
         """Market value on each edge, for a solver."""
-        return np.array([float(n * v) if n else 0.0 for n, v in zip(self.lots, self.lot_value, strict=True)])
+        unit = self._unit
+        return np.array([n * v / unit if n else 0.0 for n, v in zip(self.lots, self._lot_units, strict=True)])
 
     def snapshot(self) -> tuple[int, ...]:
         """The lots as they stand."""

@@ -187,15 +187,15 @@ def _in_whole(
     turn = _turns(reduction.use_at).tolist()
     pinned = whole.pins.pairs
 
-    def worth_having(j: int, open_to: Ints) -> Ints:
+    def worth_having(j: int) -> Ints:
         often = further.get(j, 0)
         if often > 1 or whole.facts.uses.kind[j] == Kind.RESERVE:
-            return open_to
+            return whole.open_to(j)
         width = NEAR * WIDER**often
         begin = 0 if often else APART * turn[j]
         near = [order[max(0, min(begin, len(order) - width)) :][:width] for order in nearest[reduction.use_at[j]]]
         wanted = [source[used_by[j] : used_by[j + 1]], *near, [i for k, i in pinned if k == j]]
-        return np.intersect1d(open_to, np.concatenate(wanted)).astype(np.int64)
+        return np.concatenate(wanted).astype(np.int64)
 
     edges = whole.edges(worth_having)
     network = on_the_road(whole.network(edges, all_groups=whole.pairs <= MANY), reduced)

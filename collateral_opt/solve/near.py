@@ -130,7 +130,7 @@ class Known:
         there = np.flatnonzero((use >= 0) & (source >= 0))
         there = there[np.lexsort((source[there], use[there]))]
         first = np.searchsorted(use[there], np.arange(len(problem.facts.uses) + 1)).tolist()
-        return problem.edges(lambda j, open_to: np.intersect1d(open_to, source[there[first[j] : first[j + 1]]]))
+        return problem.edges(lambda j: source[there[first[j] : first[j + 1]]])
 
     def _positions(self, uses: Uses, sources: Sources) -> tuple[Ints, Ints]:
         """Where the use and the source of each known pair stand among these; -1 for nowhere."""

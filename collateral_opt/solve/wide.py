@@ -143,7 +143,7 @@ class Wide:
         order = np.lexsort((source, use))
         use, source = use[order], source[order]
         first = np.searchsorted(use, np.arange(len(self.problem.facts.uses) + 1)).tolist()
-        edges = self.problem.edges(lambda j, _: np.unique(source[first[j] : first[j + 1]]))
+        edges = self.problem.edges(lambda j: source[first[j] : first[j + 1]])
         return self.problem.network(edges, all_groups=self._few)
 
     def joined(self, network: Network, missing: Missing) -> Network:

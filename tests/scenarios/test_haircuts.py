@@ -11,10 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from collateral_opt import read_words
+from collateral_opt.errors import UsageError
 from collateral_opt.network.network import Bools
 from collateral_opt.scenarios.figure import read_figure
 from collateral_opt.scenarios.haircuts import moved
-from eligibility_rules import Context, Match, Reason, Schedule, load_schedule, match, parse_schedule
+from eligibility_rules import Context, Facts, Match, Reason, Schedule, load_schedule, match, parse_schedule
+from tests.judges.books import random_book
 
 SCHEDULES = sorted((Path(__file__).parents[2] / "examples" / "desk" / "schedules").glob("*.yaml"))
 AS_OF = pd.Timestamp("2026-03-24").date()
@@ -72,7 +75,7 @@ def test_outside_nothing_moves_and_inside_all_does(path: Path, overlap: Any, fig
         by_hand.append(rule if rule.exclude else rule.model_copy(update=form))
     everywhere = schedule.model_copy(update={"rules": tuple(by_hand)})
     said: list[str] = []
-    after = moved(schedule, read_figure(figure), said.append, assets=frame, inside=inside, context=DESK)
+    after = moved(schedule, read_figure(figure), said.append, assets=Facts(frame), inside=inside, context=DESK)
     assert not said
     for margin_type, currency in product((None, "im", "vm"), ("USD", "EUR")):
         context = Context(AS_OF, currency, margin_type, "Own")
@@ -109,7 +112,7 @@ def test_a_margin_ratio_becomes_the_haircut_that_it_is_and_then_moves() -> None:
     # 1 - 1/1.25 = 0.2; 0.2 + 0.05 = 0.25
     schedule = parse_schedule({"rules": [{"label": "all", "margin_ratio": 1.25}]}, "s")
     said: list[str] = []
-    after = moved(schedule, read_figure("+0.05"), said.append, assets=BONDS, context=CONTEXT, inside=CORPORATE)
+    after = moved(schedule, read_figure("+0.05"), said.append, assets=Facts(BONDS), context=CONTEXT, inside=CORPORATE)
     assert (factors(schedule), factors(after), said) == ([0.8, 0.8, 0.8], [0.8, 0.75, 0.8], [])
 
 
@@ -118,14 +121,14 @@ def test_only_the_rules_of_the_label_move() -> None:
     schedule = parse_schedule({"rules": rules}, "s")
     every = np.ones(3, dtype=bool)
     after = moved(
-        schedule, read_figure("+0.1"), lambda _: None, assets=BONDS, context=CONTEXT, inside=every, rule="rest"
+        schedule, read_figure("+0.1"), lambda _: None, assets=Facts(BONDS), context=CONTEXT, inside=every, rule="rest"
     )
     assert factors(after) == [0.99, 0.8, 0.8] and len(after.rules) == 2
 
 
 def test_overlap_error_sees_no_overlap_between_the_two_halves() -> None:
     schedule = parse_schedule({"overlap": "error", "rules": [{"label": "all", "haircut": 0.1}]}, "s")
-    after = moved(schedule, read_figure("0.3"), lambda _: None, assets=BONDS, context=CONTEXT, inside=CORPORATE)
+    after = moved(schedule, read_figure("0.3"), lambda _: None, assets=Facts(BONDS), context=CONTEXT, inside=CORPORATE)
     assert factors(after) == [0.9, 0.7, 0.9]
 
 
@@ -133,7 +136,9 @@ def test_overlap_error_sees_no_overlap_between_the_two_halves() -> None:
 def test_a_moved_schedule_is_one_that_could_have_been_written(path: Path) -> None:
     frame = assets(40)
     inside = (frame["asset_type"] == "debt").to_numpy()
-    after = moved(load_schedule(path), read_figure("+0.02"), lambda _: None, assets=frame, inside=inside, context=DESK)
+    after = moved(
+        load_schedule(path), read_figure("+0.02"), lambda _: None, assets=Facts(frame), inside=inside, context=DESK
+    )
     assert Schedule.model_validate(dict(after)) == after
 
 
@@ -143,11 +148,18 @@ def test_a_list_moves_line_by_line_and_an_isin_shared_with_others_gets_a_line_mo
         {"line": 3, "asset_id": None, "isin": "US2", "eligible": True, "haircut": "0.1", "max_value": "5"},
     )
     schedule = Schedule.model_validate({"name": "list", "listing": lines})
-    after = moved(schedule, read_figure("+0.05"), lambda _: None, assets=BONDS, context=CONTEXT, inside=CORPORATE)
+    after = moved(
+        schedule, read_figure("+0.05"), lambda _: None, assets=Facts(BONDS), context=CONTEXT, inside=CORPORATE
+    )
     assert (factors(schedule), factors(after)) == ([0.99, 0.9, 0.9], [0.99, 0.85, 0.9])
     assert [line.max_value for line in after.listing] == [None, 5, 5], "the cap by asset is the line's"
     whole = moved(
-        schedule, read_figure("+0.05"), lambda _: None, assets=BONDS, context=CONTEXT, inside=np.array([True] * 3)
+        schedule,
+        read_figure("+0.05"),
+        lambda _: None,
+        assets=Facts(BONDS),
+        context=CONTEXT,
+        inside=np.array([True] * 3),
     )
     assert (factors(whole), len(whole.listing)) == ([0.94, 0.85, 0.85], 2)
 
@@ -157,7 +169,12 @@ def test_a_haircut_leaves_no_more_than_nothing_and_no_less() -> None:
     for figure, factor, wrong in (("-0.5", 1.0, 0), ("+0.89", 0.01, 0), ("+0.9", None, 1), ("to -0.1", None, 1)):
         said: list[str] = []
         after = moved(
-            schedule, read_figure(figure), said.append, assets=BONDS, context=CONTEXT, inside=np.array([True] * 3)
+            schedule,
+            read_figure(figure),
+            said.append,
+            assets=Facts(BONDS),
+            context=CONTEXT,
+            inside=np.array([True] * 3),
         )
         assert len(said) == wrong
         if factor is not None:
@@ -204,7 +221,7 @@ def rules(*given: tuple[str, object, float], **more: object) -> Schedule:
 )
 def test_only_rules_that_may_take_an_asset_inside_are_complained_about(schedule: Schedule, wrong: list[str]) -> None:
     said: list[str] = []
-    after = moved(schedule, read_figure("+0.96"), said.append, assets=THREE, inside=IS_CASH, context=CONTEXT)
+    after = moved(schedule, read_figure("+0.96"), said.append, assets=Facts(THREE), inside=IS_CASH, context=CONTEXT)
     assert [text.split(": ")[0] for text in said] == [f"s, {place}" for place in wrong]
     if wrong:
         return
@@ -219,11 +236,11 @@ def test_only_rules_that_may_take_an_asset_inside_are_complained_about(schedule:
 def test_an_asset_that_comes_later_to_a_rule_beyond_1_gets_nothing_of_it() -> None:
     schedule = rules(("cash", CASH, 0), ("bonds", BOND, 0.08))
     for inside in (np.array([True, False, True]), np.array([True, False, False])):
-        after = moved(schedule, read_figure("+0.96"), pytest.fail, assets=THREE, inside=inside, context=CONTEXT)
+        after = moved(schedule, read_figure("+0.96"), pytest.fail, assets=Facts(THREE), inside=inside, context=CONTEXT)
         later = THREE.assign(issuer_type="corporate")
         assert match(after, later, CONTEXT).factor.tolist() == pytest.approx([0.04, 0.92, 0 if inside[2] else 0.92])
     few, every = THREE.iloc[:1], np.array([True])  # nothing is outside
-    after = moved(schedule, read_figure("+0.96"), pytest.fail, assets=few, inside=every, context=CONTEXT)
+    after = moved(schedule, read_figure("+0.96"), pytest.fail, assets=Facts(few), inside=every, context=CONTEXT)
     bond = few.assign(issuer_type="corporate", asset_type="debt")
     assert match(after, few, CONTEXT).factor.tolist() == pytest.approx([0.04])
     assert match(after, bond, CONTEXT).factor.tolist() == [0.0]
@@ -232,5 +249,22 @@ def test_an_asset_that_comes_later_to_a_rule_beyond_1_gets_nothing_of_it() -> No
 def test_a_figure_that_is_no_haircut_is_wrong_whatever_it_meets() -> None:
     said: list[str] = []
     schedule = rules(("bonds", BOND, 0.08))
-    moved(schedule, read_figure("1.2"), said.append, assets=THREE, inside=IS_CASH, context=CONTEXT)
+    moved(schedule, read_figure("1.2"), said.append, assets=Facts(THREE), inside=IS_CASH, context=CONTEXT)
     assert len(said) == 1
+
+
+@pytest.mark.parametrize("word", ["haircut:all=+0.01", "haircut:debt=0.05", "haircut:cash=+2%"])
+def test_moved_haircuts_leave_nothing_to_find_that_was_not_found_before(word: str) -> None:
+    """They are not checked again: a book that is says just the same."""
+    moved_in = 0
+    for seed in range(8):
+        book = random_book(seed, "medium").to_book()
+        try:
+            changed = read_words([word])(book)
+        except UsageError:
+            continue  # a haircut that cannot be, or no such asset
+        anew = book.replace(schedules=changed.schedules)
+        moved_in += changed.schedules != book.schedules
+        assert changed.digest == anew.digest
+        assert changed.findings == anew.findings
+    assert moved_in > 2

@@ -233,6 +233,8 @@ def excess_is_below_one_lot(facts: Facts) -> Iterator[str]:
         if excess <= 0:
             continue
         for line in lines:
+            if line.lot_exceeds(excess):
+                continue
             spare = least_reduction(facts, line)
             if spare is None or not 0 < spare <= excess:
                 continue

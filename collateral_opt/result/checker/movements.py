@@ -48,6 +48,13 @@ class Movement:
         )
 
 
+    def lot_exceeds(self, spare: Fraction) -> bool:
+        """Whether one lot, and so the whole line, is of more collateral value than ``spare``."""
+        value, quantity, lot = self.collateral_value, self.quantity, self.lot
+        one_lot = value.numerator * quantity.denominator * lot.numerator * spare.denominator
+        return quantity >= lot and one_lot > spare.numerator * value.denominator * quantity.numerator * lot.denominator
+
+
 @dataclass(frozen=True, slots=True)
 class Draw:
     """The row of a facility that produces without taking anything."""

@@ -50,7 +50,6 @@ class HaircutMoved(BookChange):
             names = [n for n in names if any(rule.label == self.rule for rule in draft.schedules[n].rules)]
         if not inside.any():
             return
-        assets = draft.table("assets")
         for name in names:
             own = name if self.agreement is None else draft.own_schedule(self.agreement, name)
             old, context = draft.schedules[own], draft.context
@@ -58,13 +57,13 @@ class HaircutMoved(BookChange):
                 old,
                 self.haircut,
                 draft.say,
-                assets=assets,
+                assets=draft.asset_facts,
                 inside=inside,
                 context=context,
                 rule=self.rule,
                 note=_noted(draft, own),
             )
-            draft.schedule(own, changed)
+            draft.haircuts(own, changed)
 
     def __str__(self) -> str:
         named = self.schedule is not None or self.agreement is not None
