@@ -227,6 +227,7 @@ class SourceReach:
         may_fill = np.zeros(len(facts.sources), dtype=bool)
         may_fill[facts.sources.recallable.joins[facts.sources.recallable.joins >= 0]] = True
         self._nothing_counted = self._nothing_held & ~may_fill
+        self._kinds: dict[int, tuple[Hashable, ...]] = {}
 
     def is_as(self, other: SourceReach) -> bool:
         """Whether uses of one :meth:`kind_of` are reached by the same sources here as there."""
@@ -250,6 +251,11 @@ class SourceReach:
 
     def kind_of(self, use: int) -> tuple[Hashable, ...]:
         """Uses alike in this are reached by the same sources, at the same factors."""
+        if use not in self._kinds:
+            self._kinds[use] = self._kind_of(use)
+        return self._kinds[use]
+
+    def _kind_of(self, use: int) -> tuple[Hashable, ...]:
         kind = int(self._facts.uses.kind[use])
         if kind == Kind.HOME:
             return (kind,)

@@ -280,8 +280,10 @@ def _takers(facilities: pd.DataFrame) -> pd.DataFrame:
 
 
 def _given_currency(book: Book, facilities: pd.DataFrame) -> list[str]:
-    currency = dict(zip(book.assets["asset_id"], book.assets["currency"], strict=True))
-    return [currency[asset] for asset in facilities["gives"]]
+    gives = facilities["gives"].tolist()
+    given = book.assets[book.assets["asset_id"].isin(gives)]
+    currency = dict(zip(given["asset_id"].tolist(), given["currency"].tolist(), strict=True))
+    return [currency[asset] for asset in gives]
 
 
 def _capacities(book: Book, facilities: pd.DataFrame) -> list[Fraction]:
