@@ -80,6 +80,7 @@ def _work(report: Connection, memory_gb: float, prepare: Callable[..., Task], ar
     _be_silent()
     most = int(memory_gb * GIGABYTE)
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    cpu = _cpu_seconds()
     try:
         task = prepare(*arguments)
         report.send(None)
@@ -90,7 +91,7 @@ def _work(report: Connection, memory_gb: float, prepare: Callable[..., Task], ar
         report.send(Stopped(f"out of memory at {memory_gb:g} GB"))
     except Exception as error:
         traceback.print_exc()
-        report.send(Stopped(f"failed: {type(error).__name__}: {error}"))
+        report.send(Stopped(f"failed after {_cpu_seconds() - cpu:,.0f} s: {type(error).__name__}: {error}"))
 
 
 def _be_silent() -> None:
