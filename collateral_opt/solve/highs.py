@@ -208,9 +208,16 @@ class HighsSession:
         return bool(self._integer.any())
 
     def _run_until_clear(self) -> None:
-        """Run; resolve "unbounded or infeasible"; where it ends unclear, start afresh by dual simplex, then looser."""
+        """Run; settle what presolve says has no answer; where it ends unclear, start afresh by dual simplex, then
+        looser.
+
+        Presolve (1.15.1) takes a program for infeasible in which fixed and bounded columns miss a row by less than the
+        tolerance.
+        """
         ran = self._highs.run()
-        if self._highs.getModelStatus() == HighsModelStatus.kUnboundedOrInfeasible:
+        said = self._highs.getModelStatus()
+        presolved = self._presolve != "off" and said == HighsModelStatus.kInfeasible
+        if presolved or said == HighsModelStatus.kUnboundedOrInfeasible:
             ran = self._without_presolve()
         for tolerance in (TOLERANCE, LOOSER_TOLERANCE):
             if ran != HighsStatus.kError and self._is_clear():

@@ -553,6 +553,23 @@ def test_where_numbers_fail_highs_is_asked_once_more_by_dual_simplex_and_then_lo
     assert looser.tolerances[:3] == again.tolerances == [1e-9, 1e-9, 1e-7]
 
 
+def test_what_presolve_takes_for_infeasible_is_tried_without_it() -> None:
+    # The first source just gives the second row its unit. The unit of the first row then costs an eighth, whether it is
+    # a tenth of the second source at 1 for 0.8, or a twentieth of the third, 2.5 times.
+    rows = [
+        [1, 1, 0.4, 0, 0, 0, 1, 0, 0, 0],
+        [0, 0, 0, 1, 1, 0.04, 0, 1, 0, 0],
+        [0.1, 0, 0, 1, 0, 0, 0, 0, 0, 0],
+        [0, 0.1, 0, 0, 1, 0, 0, 0, -0.8, 0],
+        [0, 0, 0.05, 0, 0, 0.05, 0, 0, 0, -1],
+    ]
+    most = [1.00000001, 1.00000001, 2.500000025, 1.000000001, 1.000000001, 25.000000025, 0, 0, 13.75, 0.05]
+    sides = [(1, 1), (1, 1), (-INF, 1), (-INF, 0), (-INF, 0)]
+    small = program([0] * 8 + [1, 1], [(0, upper) for upper in most], rows, sides)
+    solution = HighsSolver().load(small).solve()
+    assert (solution.status, solution.objective) == (Status.OPTIMAL, pytest.approx(0.125, abs=1e-6))
+
+
 def test_unbounded_or_infeasible_is_settled_without_presolve() -> None:
     session = HighsSolver().load(program([-1], [(0, INF)], [[1]], [(0, INF)], [True]))
     session._highs = settled = Stumbling(session._highs, [highspy.HighsModelStatus.kUnboundedOrInfeasible])
