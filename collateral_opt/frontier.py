@@ -17,7 +17,6 @@ import pandas as pd
 from collateral_opt.book import Book
 from collateral_opt.collisions import require_possible_pins
 from collateral_opt.errors import SolverError
-from collateral_opt.model.formulation import line_charges
 from collateral_opt.network import Network, Problem
 from collateral_opt.network.facts import gather
 from collateral_opt.network.network import Floats, Ints
@@ -167,7 +166,7 @@ def _other_budgets(network: Network) -> list[tuple[str, np.ndarray, int]]:
 
 def _dearer_and_dearer(passes: Passes, flows: Flows) -> Iterator[Floats]:
     """Flows [edges] where a move costs more and more, until one costs as much as all of them together bring."""
-    fixed, is_move = line_charges(passes.network), passes.network.switches.is_move
+    fixed, is_move = passes.network.switches.charges, passes.network.switches.is_move
     scaling, price = SlopeScaling(passes, flows), typical_cost(passes, flows) / 3
     while price <= RISE * whole_cost(passes, flows):
         for _ in range(SETTLE):

@@ -79,7 +79,7 @@ def formulate(network: Network, edge: Ints | None = None, *, by_switch: bool = F
         lower=np.concatenate([lower, np.zeros(uses.asking + own)]),
         upper=np.concatenate([upper, uses.lacking[: uses.asking], np.ones(own)]),
         cost=np.pad(network.edges.cost_bps[view.edge], (0, uses.asking + own))
-        + presence.cost(line_charges(network), first_switch + own),
+        + presence.cost(network.switches.charges, first_switch + own),
         unit=np.concatenate([typical(view), np.where(size > 0, size, 1.0), np.ones(own)]),
         rows=stack(constraints),
         presence=presence,
@@ -162,12 +162,6 @@ def _left_by(rows: Rows, column: Ints, line: Ints, count: int) -> Floats:
     binds = (inside == np.bincount(line, minlength=count)[at]) & (lightest > 0) & ~makes_room[row]
     np.minimum.at(left, at[binds], np.maximum(limit[row[binds]], 0.0) / lightest[binds])
     return left
-
-
-def line_charges(network: Network) -> Floats:
-    """What each line costs for being there, and must save to be worth it [switches]."""
-    switches = network.switches
-    return np.array([float(f + w) for f, w in zip(switches.fixed, switches.worth, strict=True)], dtype=np.float64)
 
 
 def typical(view: View) -> Floats:

@@ -458,6 +458,11 @@ class Switches:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @cached_property
+    def charges(self) -> Floats:
+        """What each line costs for being there, and must save to be worth it [switches]."""
+        return np.array([float(f + w) if f or w else 0.0 for f, w in zip(self.fixed, self.worth, strict=True)])
+
 
 @dataclass(frozen=True)
 class Network:

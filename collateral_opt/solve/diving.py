@@ -19,7 +19,9 @@ from collateral_opt.solve.passes import Passes
 from collateral_opt.solve.seam import Limits, Solver
 
 ROUNDS = 80
-"""Most linear programs of one dive, each from the basis of the one before."""
+"""Most linear programs of one dive, each from the basis of the one before; ..."""
+BRIEF = 8
+"""... and where swaps of lines follow, which repair a dive better than it would go on."""
 CARRIES = 1e-7
 """A line is there if it carries more than this share of the most it could, ..."""
 IS_FULL = 1 - 1e-4
@@ -28,13 +30,15 @@ SHORT = 1e-6
 """A use is short if it lacks more than this share of what it asks for."""
 
 
-def dive(network: Network, edge: Ints, short: Floats, solver: Solver, limits: Limits) -> Floats | None:
+def dive(
+    network: Network, edge: Ints, short: Floats, solver: Solver, limits: Limits, rounds: int = ROUNDS
+) -> Floats | None:
     """Flows [edges] on lines among ``edge``: of all it came by the least short; on too many if the dive was cut off.
 
     ``short`` [calls, then reserves] is what the linear program leaves uncovered. None where the solver gives up, or
     time is over, before there are any flows.
     """
-    return _Dive(network, edge, short, solver, limits).run()
+    return _Dive(network, edge, short, solver, limits).run(rounds)
 
 
 class _Dive:
@@ -58,11 +62,11 @@ class _Dive:
             for line in members.tolist():
                 self._budgets_of[line].append(budget)
 
-    def run(self) -> Floats | None:
-        """Flows [edges] at the end of the dive."""
+    def run(self, rounds: int) -> Floats | None:
+        """Flows [edges] at the end of the dive, or after so many ``rounds``."""
         best: tuple[float, Floats] | None = None
         edges, asking = len(self._edge), self._network.uses.asking
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             try:
                 solution = self._passes.cover_everything()
             except SolverError:

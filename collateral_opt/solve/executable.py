@@ -22,7 +22,7 @@ from collateral_opt.network.network import Bools, Ints, Network, View
 from collateral_opt.network.runs import place_in_run
 from collateral_opt.solve.ledger import Ledger
 from collateral_opt.solve.linear import NEAR, SMALL, Linear
-from collateral_opt.solve.lines import LineSearch, nearest, on_chosen_lines, with_switches_of
+from collateral_opt.solve.lines import FEW, LineSearch, may_swap, nearest, on_chosen_lines, with_switches_of
 from collateral_opt.solve.passes import COVERED, Flows, Passes
 from collateral_opt.solve.polishing import COARSE, FINE, in_lots, in_whole_lots, polish, taken_over
 from collateral_opt.solve.reserves import count_reserves
@@ -56,7 +56,7 @@ def make_executable(linear: Linear, mip_gap: float) -> tuple[Linear, Ledger]:
     """
     network, flows = linear.network, linear.flows
     if _caps_assets(network):
-        targets = [flows.x, *on_chosen_lines(linear, mip_gap)]
+        targets = _on_lines(linear, mip_gap)
     else:
         targets = [flows.x, *(flows_on_few_lines(linear.passes, flows) if len(network.switches) else ())]
     free = _settled(linear, targets, mip_gap, {})
@@ -66,6 +66,16 @@ def make_executable(linear: Linear, mip_gap: float) -> tuple[Linear, Ledger]:
     if len(network.edges) <= TINY:
         answers.append((linear, _with_reserves(linear, mip_gap)))
     return min(answers, key=lambda answer: _whole_standing(answer[1], linear))
+
+
+def _on_lines(linear: Linear, mip_gap: float) -> list[Floats]:
+    """Flows [edges] to make whole where calls may be given only so many assets.
+
+    Of many lines only those that were chosen for it: rounding the linear program's own would be work for nothing.
+    """
+    chosen, flows = on_chosen_lines(linear, mip_gap), linear.flows
+    many = np.count_nonzero(flows.x) > FEW and may_swap(linear.network)
+    return chosen if chosen and many else [flows.x, *chosen]
 
 
 def _whole_standing(ledger: Ledger, linear: Linear) -> tuple[Any, ...]:
@@ -136,8 +146,8 @@ def _settled(
     short = np.flatnonzero(np.array([float(s) for s in ledger.shortfalls()]) > flows.short[: network.uses.demands])
     wide = linear.widened(short)
     if wide is not linear:
-        chosen = on_chosen_lines(wide, mip_gap) if _caps_assets(network) else []
-        return _settled(wide, [wide.flows.x, *chosen], mip_gap, set_aside)
+        targets = _on_lines(wide, mip_gap) if _caps_assets(network) else [wide.flows.x]
+        return _settled(wide, targets, mip_gap, set_aside)
     wider = np.union1d(pool, np.flatnonzero(np.isin(network.edges.use, short) & _whole_lines(network)))
     if len(wider) > len(pool):
         # The edges nearest to being used may be those that make no whole line: what is short asks all the others.
@@ -194,7 +204,7 @@ def _settle_lots(ledger: Ledger, linear: Linear, targets: Sequence[Floats], pric
                 joining = among[np.isin(network.edges.use[among], search.beside(j, TOGETHER, turn - 1))]
                 there[np.intersect1d(joining, ledger.edge)] = True
             else:
-                there |= np.any([x > 0 for x in targets[1:]], axis=0)
+                there |= np.any([x > 0 for x in targets[-1:] if x is not flows.x], axis=0)
                 there[sorted(network.pinned)] = True
             few = narrowed(ledger, np.flatnonzero(there), with_switches_of(network, there))
             # With a penalty on what is short, and not step by step, the cost stays in sight.

@@ -2,30 +2,41 @@
 
 A neighbourhood search (Shaw, Using constraint programming and local search methods to solve vehicle routing problems,
 CP 1998): the lines of a few calls may come and go, all others stay, and what every line carries is settled anew. One
-call at a time first, among many edges; then calls together that want the same holdings.
+call at a time first, among many edges; then calls together that want the same holdings. Where lines are only counted,
+they are swapped between calls before that; in large books the others then also carry what they did.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 
 from collateral_opt.errors import SolverError
-from collateral_opt.model.formulation import line_charges
-from collateral_opt.model.program import Floats, Program
+from collateral_opt.model.program import Floats, Label, Program
 from collateral_opt.network.exact import FLOAT
 from collateral_opt.network.network import Bools, Ints, Network, Switches, View
 from collateral_opt.network.runs import place_in_run
-from collateral_opt.solve.diving import dive
+from collateral_opt.solve.diving import BRIEF, ROUNDS, dive
 from collateral_opt.solve.linear import Linear
 from collateral_opt.solve.passes import Passes
 from collateral_opt.solve.polishing import COARSE, in_lots
+from collateral_opt.solve.pool import Log, Pool
 from collateral_opt.solve.seam import Limits, Solver
+from collateral_opt.solve.swaps import WORTHWHILE, swap_lines
 
 STAGES = ((1, 60, 4), (2, 40, 2), (3, 30, 2), (4, 15, 3))
 """Calls whose lines are free together, the cheapest edges of each that may become lines, and most rounds of all."""
+FEW = 500
+"""Up to so many lines all of them are settled anew with each choice; of more, only those of the calls that are free."""
+PAIRS = 36
+"""Then this is the most integer programs, ..."""
+JOINING = 30
+"""... two calls to each, with so many edges of each beside its lines."""
+POOL = 300
+"""The cheapest edges of each call on which lines may be swapped."""
 STEPS, WORK = 300, 120_000
 """Most integer programs, and most edges of all of them together."""
 NODES = 10
@@ -85,7 +96,7 @@ def on_chosen_lines(linear: Linear, mip_gap: float) -> list[Floats]:
     """Flows [edges] on lines chosen to keep all budgets, near the least shortfall and cost; none where time is up."""
     network, flows = linear.network, linear.flows
     price = flows.reduced_cost
-    search = LineSearch(network, price, linear.solver, linear.limits, mip_gap)
+    search = LineSearch(network, price, linear.solver, linear.limits, mip_gap, flows.duals)
     if not search.begin(_few_lines(linear, price)):
         return []
     search.improve(flows.cost)
@@ -95,7 +106,6 @@ def on_chosen_lines(linear: Linear, mip_gap: float) -> list[Floats]:
 def _few_lines(linear: Linear, price: Floats) -> Iterator[Floats]:
     """``linear``'s flows [edges], and flows on fewer lines among the edges nearest to them by ``price``."""
     network, flows, switches = linear.network, linear.flows, linear.network.switches
-    yield flows.x
     drawn = np.bincount(network.edges.source, np.where(network.in_lots, flows.x, 0.0), len(network.sources))
     left = np.maximum(network.held - drawn, 0.0)[network.edges.source] * network.edges.factor
     there = (flows.x > 0) | network.into_reserve
@@ -108,7 +118,12 @@ def _few_lines(linear: Linear, price: Floats) -> Iterator[Floats]:
     touched = np.zeros(len(switches), dtype=bool)
     touched[switches.switch[there[switches.edge]]] = True
     there[switches.edge[touched[switches.switch]]] = True
-    x = dive(with_switches_of(network, there), np.flatnonzero(there), flows.short, linear.solver, linear.limits)
+    is_brief = may_swap(network) and bool(np.count_nonzero(flows.x) > FEW)
+    narrow, rounds = with_switches_of(network, there), BRIEF if is_brief else ROUNDS
+    x = dive(narrow, np.flatnonzero(there), flows.short, linear.solver, linear.limits, rounds)
+    # Cut to few lines, the linear program's own flows may be less short, but are a worse place to swap from.
+    if x is None or not is_brief:
+        yield flows.x
     if x is not None:
         yield x
 
@@ -116,19 +131,30 @@ def _few_lines(linear: Linear, price: Floats) -> Iterator[Floats]:
 class LineSearch:
     """Flows ``x`` [edges] and shortfalls ``short`` [calls, then reserves] that keep all budgets, and better ones.
 
-    ``price`` [edges] is what choosing an edge costs, beside the best that could be had. Lots worth more than a small
+    ``price`` [edges] is what choosing an edge costs, beside the best that could be had; ``duals`` say what holdings and
+    places are worth. Lots worth more than a small
     share of their call are whole at the calls that are free; all else is continuous, and rounded by whoever asks.
     """
 
-    def __init__(self, network: Network, price: Floats, solver: Solver, limits: Limits, mip_gap: float) -> None:
+    def __init__(
+        self,
+        network: Network,
+        price: Floats,
+        solver: Solver,
+        limits: Limits,
+        mip_gap: float,
+        duals: Mapping[Label, float] = MappingProxyType({}),
+    ) -> None:
         self.network = network
+        self._worth: Floats = np.array([-duals.get(("budget", f"call {name}"), 0.0) for name in network.uses.ids])
+        self._scarcity: Floats = np.array([-duals.get(("supply", name), 0.0) for name in network.sources.ids])
         self._price = np.maximum(price, 0.0)
         self._solver = solver
         self._limits = replace(limits, mip_gap=mip_gap, mip_nodes=NODES)
         self._mip_gap = mip_gap
         self._work = 0
         switches, pinned = network.switches, sorted(network.pinned)
-        self._charge = line_charges(network)
+        self._charge = network.switches.charges
         self._budgets_of: list[list[int]] = [[] for _ in range(len(switches))]
         for budget, (_, members, _) in enumerate(switches.budgets):
             for switch in members.tolist():
@@ -157,6 +183,10 @@ class LineSearch:
 
     def improve(self, least: float) -> None:
         """Search until every stage is through, or the cost is within the gap of ``least`` with nothing short."""
+        if may_swap(self.network):
+            self._swap(least)
+            if np.count_nonzero(self.x) > FEW:
+                return
         steps, self._work = 0, 0
         for together, width, rounds in STAGES:
             among = nearest(self.network, self._price, width, self.network.in_lots)
@@ -176,6 +206,86 @@ class LineSearch:
                         failed.add(tuple(calls))
                 if self._standing(self.x, self.short) == before:
                     break
+
+    def _swap(self, least: float) -> None:
+        """Swap lines between calls, and choose those of two at a time anew; then settle what every line carries."""
+        network, before = self.network, (self.x, self.short)
+        uses, there = network.uses, self.x > 0
+        there[nearest(network, self._price, POOL, network.in_lots)] = True
+        target = uses.size[: uses.calls] + self._margin[: uses.calls]
+        pool = Pool(network, np.flatnonzero(there), self.x, target, _lines_allowed(network), COARSE)
+        swap_lines(pool, lambda: not self._limits.are_over)
+        steps, turn, improved = 0, 0, bool(np.count_nonzero(pool.x) > FEW)
+        while improved:
+            improved = False
+            for j in self._most_lost(pool):
+                is_near = pool.cost - least <= self._mip_gap * abs(pool.cost)
+                if self._limits.are_over or steps == PAIRS or is_near:
+                    break
+                self.x = pool.flows()
+                steps += 1
+                improved |= self._choose(pool, self.beside(j, 2, turn))
+            if improved:
+                swap_lines(pool, lambda: not self._limits.are_over)
+            turn += 1
+        self.x = pool.flows()
+        self.short = np.append(np.maximum(pool.target - pool.cover, 0.0), self.short[uses.calls :])
+        nobody = np.zeros(0, dtype=np.int64)
+        answers = [before, self._solved(nobody, np.zeros(len(network.edges), dtype=bool)) or before]
+        self.x, self.short = min(answers, key=lambda answer: self._standing(*answer))
+
+    def _most_lost(self, pool: Pool) -> list[int]:
+        """The calls in the order of what their lines cost beyond the best there could be, and their places with them.
+
+        A place is worth the price of its budget; a line takes of it as much as it is full, and wastes the rest.
+        """
+        uses, presence = self.network.uses, pool.program.presence
+        into, calls = pool.use < uses.calls, uses.calls
+        lost = np.bincount(pool.use[into], (self._price[pool.edge] * pool.x)[into], calls)
+        full = presence.coefficient * pool.x[presence.column]
+        taken = np.bincount(pool.use[presence.column], full, len(uses))[:calls]
+        capped = np.isfinite(_lines_allowed(self.network)[:calls])
+        wasted = np.where(capped, self._worth[:calls] * (pool.allowed[:calls] - taken), 0.0)
+        total = lost + wasted
+        order = np.argsort(-total, kind="stable")
+        return [j for j in order.tolist() if total[j] > self._mip_gap / 10 * abs(pool.cost)]
+
+    def _choose(self, pool: Pool, calls: Ints) -> bool:
+        """Choose the lines of ``calls`` anew, all others as they are; kept only if better, which it says."""
+        there = pool.left + np.bincount(
+            pool.source, np.where(np.isin(pool.use, calls), pool.x, 0.0), len(self.network.sources)
+        )
+        columns = []
+        for j in calls.tolist():
+            new = pool.into[j][pool.movable[pool.into[j]] & (pool.x[pool.into[j]] == 0)]
+            source = pool.source[new]
+            could = np.minimum(there[source], pool.upper[new]) >= pool.least[new]
+            new, source = new[could], source[could]
+            # Of equally near edges, those first whose holding is dear to leave.
+            per_cover = np.round(self._price[pool.edge[new]] / pool.factor[new], 6)
+            order = np.lexsort((new, -self._scarcity[source] * there[source], per_cover))
+            columns += [pool.lines(j), new[order[:JOINING]]]
+        column = np.unique(np.concatenate(columns))
+        is_free = ~self._is_call
+        is_free[calls] = True
+        program, view, narrow = self._program(pool.edge[column], is_free)
+        passes = Passes(narrow, _beside(program, pool, column), view, self._solver, self._limits)
+        missing = np.maximum(pool.target - pool.cover, 0.0)
+        passes.start_from(pool.x[column], np.pad(missing, (0, self.network.uses.asking - len(missing))))
+        try:
+            solution = passes.cover_everything()
+        except SolverError:
+            return False
+        found = np.clip(solution.x[: len(column)], 0.0, None) * passes.scaling.column[: len(column)]
+        most = np.minimum(self.network.held[view.source], self.network.uses.size[view.use])
+        cost, log, rooms = pool.cost, Log(), pool.rooms()
+        for at, value in zip(column.tolist(), np.where(found > CARRIES * most, found, 0.0).tolist(), strict=True):
+            pool.put(at, value, log)
+        settled = all([pool.settle(j, rooms, log) for j in calls.tolist()])
+        if settled and pool.cost < cost - WORTHWHILE * abs(cost) and pool.holds(log):
+            return True
+        pool.undo(log)
+        return False
 
     def _is_near(self, least: float) -> bool:
         shortfalls, cost = self._standing(self.x, self.short)
@@ -300,6 +410,25 @@ class LineSearch:
         upper[len(edge) + asking] += self._margin
         rows = replace(program.rows, lower=row_lower, upper=np.maximum(program.rows.upper, row_lower))
         return replace(program, lower=lower, upper=upper, rows=rows), view, narrow
+
+
+def may_swap(network: Network) -> bool:
+    """Whether lines are only counted call by call: one more or less costs nothing, and nothing comes back for it."""
+    switches = network.switches
+    counts_assets = all(label[0] == "asset" for label in switches.labels) and not network.switches.charges.any()
+    return counts_assets and not network.sources.is_posted.any()
+
+
+def _beside(program: Program, pool: Pool, column: Ints) -> Program:
+    """``program``, which is over just ``column`` of the pool, with what all others carry there taken off its rows."""
+    others, rows = pool.without(column.tolist()), program.rows
+    at = [pool.row_of.get(label, -1) if label[0] not in ("budget", "promised") else -1 for label in rows.labels]
+    taken = np.append(others, 0.0)[at]
+    lower = np.asarray(rows.lower, dtype=np.float64) - taken
+    upper = np.asarray(rows.upper, dtype=np.float64) - taken
+    # What the others take beyond a row, by the last digits of a sum, must not make it impossible.
+    upper = np.where(np.isneginf(lower), np.maximum(upper, 0.0), np.maximum(upper, lower))
+    return replace(program, rows=replace(rows, lower=lower, upper=upper))
 
 
 def _lines_allowed(network: Network) -> Floats:

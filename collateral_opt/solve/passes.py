@@ -16,7 +16,7 @@ from itertools import count
 import numpy as np
 
 from collateral_opt.errors import InfeasibleError, SolverError, StoppedError
-from collateral_opt.model.formulation import formulate, line_charges, shortfall_aim, tie_aim
+from collateral_opt.model.formulation import formulate, shortfall_aim, tie_aim
 from collateral_opt.model.program import Floats, Ints, Label, Program, dual_bound, scale
 from collateral_opt.network.network import Network, View
 from collateral_opt.solve.seam import GuidedSession, Limits, Session, Solution, Solver, Status
@@ -419,7 +419,7 @@ class Passes:
 
 def cost_of_flows(program: Program, network: Network) -> Floats:
     """What ``program``'s columns cost without what lines of ``network`` cost for being there."""
-    return np.asarray(program.cost - program.presence.cost(line_charges(network), program.n_columns))
+    return np.asarray(program.cost - program.presence.cost(network.switches.charges, program.n_columns))
 
 
 def with_lines(program: Program, view: View, x: Floats, short: Floats) -> Program:

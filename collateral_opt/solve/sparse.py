@@ -13,7 +13,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from collateral_opt.errors import SolverError
-from collateral_opt.model.formulation import line_charges
 from collateral_opt.network.network import Bools, Floats
 from collateral_opt.solve.passes import Flows, Passes
 
@@ -64,7 +63,7 @@ class SlopeScaling:
 def flows_on_few_lines(passes: Passes, flows: Flows) -> Iterator[Floats]:
     """Flows [edges of the program] that cover what ``flows`` does, on fewer and fewer lines."""
     switches, scaling = passes.network.switches, SlopeScaling(passes, flows)
-    fixed = line_charges(passes.network)
+    fixed = passes.network.switches.charges
     price = np.zeros(len(switches.budgets))
     first_price = typical_cost(passes, flows)
     for _ in range(ITERATIONS):

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.executable [HOLDINGS CALLS]
 
 A generated book (2,000 by 100 unless told) with plain lots, then with a least line of a quarter of a million at every
-agreement, then with at most ten lines a call as well. A run ends after ``SECONDS``, with the best that it has then.
+agreement, then with at most so many lines a call as well. A run ends after ``SECONDS``, with the best that it has then.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collateral_opt.book import Book
 from tests.benchmarks.books import Size, generated
 
 LEAST_LINE = 250_000.0
-MOST_LINES = 10
+MOST_LINES = (10, 15, 20)
 SECONDS = 120.0
 
 
@@ -29,7 +29,10 @@ def variants(book: Book) -> dict[str, Book]:
     return {
         "lots": book.replace(agreements=plain),
         f"lots, lines of {LEAST_LINE:,.0f}": book.replace(agreements=least),
-        f"the same, {MOST_LINES} lines a call": book.replace(agreements=least.assign(max_lines=MOST_LINES)),
+        **{
+            f"the same, {most} lines a call": book.replace(agreements=least.assign(max_lines=most))
+            for most in MOST_LINES
+        },
     }
 
 

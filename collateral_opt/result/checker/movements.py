@@ -47,7 +47,6 @@ class Movement:
             value.denominator * quantity.numerator * lot.denominator,
         )
 
-
     def lot_exceeds(self, spare: Fraction) -> bool:
         """Whether one lot, and so the whole line, is of more collateral value than ``spare``."""
         value, quantity, lot = self.collateral_value, self.quantity, self.lot
