@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,6 +28,11 @@ TimeLimit = Annotated[
     float | None, typer.Option(metavar="SECONDS", min=0.0, help="Stop then, with the best answer so far.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+OutFolder = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Folder for the tables; must be new or empty.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace earlier tables in DIR.")]
+StressesFile = Annotated[Path, typer.Option("--stresses", metavar="FILE", help="The file of stresses.")]
 
 
 class Terminated(KeyboardInterrupt):
@@ -77,16 +82,31 @@ def leave(status: int, said: str = "interrupted. Nothing was written.") -> None:
     raise typer.Exit(status)
 
 
+def say_written(written: Sequence[Path], out: Path | None) -> None:
+    """Name what was written to the folder ``out``; nothing where there is none."""
+    if out is not None and written:
+        say(f"\nwritten to {printable(out)}: {', '.join(path.name for path in written)}")
+
+
+def whole_money(amount: float) -> str:
+    """An amount as a terminal shows it where cents do not matter."""
+    return f"{amount:,.0f}"
+
+
 def read(path: Path) -> Book:
     from collateral_opt.io.read import read_book
 
     return read_book(path)
 
 
-def ready(path: Path, quiet: bool) -> Book:
-    """The book, with nothing in the way of an answer; what is odd about it is said."""
+def ready(path: Path, quiet: bool, besides: Collection[Path] = ()) -> Book:
+    """The book, with nothing in the way of an answer; what is odd about it is said.
+
+    ``besides``: other files that are read, which may lie in the book's folder without being tables of it.
+    """
     loaded = read(path)
-    findings = all_findings(loaded)
+    known = {file.name for file in besides if file.resolve().parent == path.resolve()}
+    findings = tuple(f for f in all_findings(loaded) if not (f.code == "N232" and f.value in known))
     if any(finding.severity == "error" for finding in findings):
         raise BookError(findings)
     if findings and not quiet:

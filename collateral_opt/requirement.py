@@ -187,17 +187,23 @@ def _table_rows(passed: Mapping[str, object], legs: Mapping[Party, MarginCall]) 
 
 
 def _legs(exposures: pd.DataFrame) -> list[tuple[dict[str, object], dict[Party, MarginCall]]]:
+    return [(passed, margin_call_each_way(us, them, exposure)) for passed, us, them, exposure in terms_of(exposures)]
+
+
+Row = tuple[dict[str, object], CollateralTerms, CollateralTerms, Exposure]
+"""What a row passes on to the calls, our terms, theirs, and where the two stand."""
+
+
+def terms_of(exposures: pd.DataFrame) -> list[Row]:
+    """The terms and the exposure of each row. Raises BookError with every finding in the table together."""
     sheet = _Sheet(exposures)
     read = [_row(sheet, i) for i in range(len(exposures))]
     if sheet.found:
         raise BookError(sheet.found)
-    return [(passed, margin_call_each_way(us, them, exposure)) for passed, us, them, exposure in read]
+    return read
 
 
-_Row = tuple[dict[str, object], CollateralTerms, CollateralTerms, Exposure]
-
-
-def _row(sheet: _Sheet, i: int) -> _Row:
+def _row(sheet: _Sheet, i: int) -> Row:
     """The terms and the exposure of one row. What is wrong is added to the sheet, and read as zero or nothing."""
     passed = {column: sheet.cell(column, i) for column in PASSED_ON}
     passed |= {"agreement_id": sheet.text("agreement_id", i), "call_id": sheet.call_id(i)}

@@ -250,6 +250,57 @@ def test_a_call_that_is_not_made_is_not_in_the_book() -> None:
     assert (none.cost, none.is_covered, none.used) == (0.0, True, {})
 
 
+def test_the_limits_of_a_schedule_go_with_the_last_call_of_it() -> None:
+    capped = {
+        **listing(B=0.02, D=0.0),
+        "limits": [{"label": "cap", "select": {"asset_id": "B"}, "of": "requirement", "max": 0.1}],
+    }
+    calls = [
+        {"call_id": name, "agreement_id": "A", "amount": 490.0, "currency": "USD", "schedule": schedule}
+        for name, schedule in (("C1", None), ("C2", "t"), ("C3", "t"))
+    ]
+    session = Session(two_bonds(calls=calls, schedules={"s": listing(B=0.02, D=0.0), "t": capped}))
+    # A tenth of 1,470: 147 of B at 10 bp, which give 144.06; 1,325.94 of D at 30 bp.
+    assert session.solve(Change()).cost == pytest.approx(0.147 + 3.97782)
+    # Of 980 still a tenth: 98 of B give 96.04, and 883.96 come of D.
+    one = session.solve(Change(calls={"C2": 0.0}))
+    assert (one.cost, one.warm) == (pytest.approx(0.098 + 2.65188), True)
+    # Without calls under t no cap is left: 490 / 0.98 of B.
+    none = session.solve(Change(calls={"C2": 0.0, "C3": 0.0}))
+    assert (none.cost, none.warm) == (pytest.approx(0.5), True)
+    # And without those under s its own limits, of which there are none.
+    other = session.solve(Change(calls={"C1": 0.0}))
+    assert (other.cost, other.warm) == (pytest.approx(0.098 + 2.65188), True)
+
+
+@pytest.mark.parametrize(("initial", "warm"), [(0.5, False), (None, True)])
+def test_what_lies_there_is_read_by_the_types_of_calls_only_where_the_schedule_does(
+    initial: float | None, warm: bool
+) -> None:
+    # 100 of B lie there, of a cap of 130; for calls of initial margin its haircut may be a half.
+    by_type = {"label": "IM", "when": {"asset_id": "B"}, "margin_type": "im", "haircut": initial}
+    schedule = {
+        "rules": [
+            *([by_type] if initial else []),
+            {"label": "all", "when": {"any": [{"asset_id": "B"}, {"asset_id": "D"}]}, "haircut": 0},
+        ],
+        "overlap": "first",
+        "limits": [
+            {"label": "cap", "select": {"asset_id": "B"}, "of": "money", "max": {"amount": 130, "currency": "USD"}}
+        ],
+    }
+    calls = [
+        {"call_id": f"C{kind}", "agreement_id": "A", "amount": 50.0, "currency": "USD", "margin_type": kind}
+        for kind in ("vm", "im")
+    ]
+    posted = [{"agreement_id": "A", "asset_id": "B", "quantity": 100.0}]
+    session = Session(two_bonds(calls=calls, posted=posted, schedules={"s": schedule}))
+    change = Change(calls={"Cvm": 0.0})
+    scenario, afresh = session.solve(change), solve_afresh(session._book, change)
+    assert scenario.warm is warm
+    assert scenario.cost == pytest.approx(afresh.cost, rel=1e-9)
+
+
 def test_a_facility_opens_afresh_and_a_wrong_capacity_is_said() -> None:
     book = read_book(WATERFALL)
     shut = book.replace(facilities=book.facilities.assign(capacity=[3e6, 0.0, 5e6, 1e7]))

@@ -59,8 +59,9 @@ def answer(
     if (result.calls["shortfall"] > 0).any() and book.calls["priority"].isna().all():
         # Where not every call can be met, none that is due later is met in the place of an earlier one.
         by_time = as_they_fall_due(result.book)
-        result = solved(by_time, near=first, solver=solver, stop=stop, progress=progress).result
+        first = solved(by_time, near=first, solver=solver, stop=stop, progress=progress)
+        result = first.result
     if progress is not None:
         progress("waterfall and ladder")
-    fall = waterfall(result, order)
+    fall = waterfall(first, order)
     return Answered(TODAY if projection is None else projection.name, projection, result, fall, ladder(result, fall))

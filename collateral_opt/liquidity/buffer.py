@@ -35,10 +35,10 @@ from collateral_opt.errors import SolverError, UsageError
 from collateral_opt.liquidity.needs import BASIS_POINTS, Candidate, Needs, Progress, Scenarios, lot_values
 from collateral_opt.model.buffer import Bools, Ceiling, Cut, chance
 from collateral_opt.model.program import Floats, Program, scale
-from collateral_opt.solve.registry import solver_named
+from collateral_opt.solve.highs import HighsSolver
 from collateral_opt.solve.seam import Limits, Solution, Status
 
-__all__ = ["BufferPlan", "Candidate", "Needs", "Sizing", "curve", "size_buffer"]
+__all__ = ["BufferPlan", "Candidate", "Needs", "NotToBeHadError", "Sizing", "curve", "size_buffer"]
 
 Aim = Literal["value", "cost"]
 NEARLY = 1e-7
@@ -47,6 +47,10 @@ CLOSED = 1e-6
 """A buffer within this share of what is proven is the smallest."""
 MIP_GAP = 1e-7
 ROUNDS = 200
+
+
+class NotToBeHadError(UsageError):
+    """No buffer of these candidates survives so many of the scenarios."""
 
 
 @dataclass(frozen=True)
@@ -303,8 +307,8 @@ class Sizing:
 
     def _lacks(self, buffer: Floats) -> dict[int, tuple[float, Floats, Floats]]:
         """What each scenario that is not lost lacks, by its position; see :meth:`Needs.lack`."""
-        lacks = {s: self.needs.lack(s, buffer) for s in self._scenarios}
-        return {s: lack for s, lack in lacks.items() if lack is not None}
+        lacks = self.needs.each(self._scenarios, lambda s: self.needs.lack(s, buffer))
+        return {s: lack for s, lack in zip(self._scenarios, lacks, strict=True) if lack is not None}
 
     def _separate(self, lacks: Mapping[int, tuple[float, Floats, Floats]], broken: Sequence[int]) -> bool:
         """Cuts that ``broken`` scenarios say are missing: those of the most, a middling and the least lack."""
@@ -318,13 +322,25 @@ class Sizing:
 
 
 def plan_of(
-    book: Book, needs: Needs, share: float, aim: str, buffer: Floats, bound: float, rounds: int, lost: Bools
+    book: Book,
+    needs: Needs,
+    share: float,
+    aim: str,
+    buffer: Floats,
+    bound: float,
+    rounds: int,
+    lost: Bools,
+    survived: Bools | None = None,
 ) -> BufferPlan:
-    """The plan of a ``buffer`` [candidates], in whole lots, with every scenario looked at once more."""
+    """The plan of a ``buffer`` [candidates], in whole lots, with every scenario looked at once more.
+
+    But for those that less is known to have ``survived``.
+    """
     quantity, value = in_lots(book, needs.candidates, buffer)
     names = [c.name for c in needs.candidates]
     cost, whole = float(rates(needs) @ value), float(value.sum())
     reached = whole if aim == "value" else cost
+    open_ = ~lost if survived is None else ~(lost | survived)
     return BufferPlan(
         aim=aim,
         share=share,
@@ -335,7 +351,7 @@ def plan_of(
         bound=bound,
         gap=max((reached - bound) / reached, 0.0) if reached > 0 else 0.0,
         scenarios=len(needs),
-        short=_named(needs, lost | needs.short(value, np.flatnonzero(~lost).tolist())),
+        short=_named(needs, lost | needs.short(value, np.flatnonzero(open_).tolist())),
         lost=_named(needs, lost),
         rounds=rounds,
     )
@@ -347,10 +363,10 @@ def rates(needs: Needs) -> Floats:
 
 
 def require_enough(needs: Needs, lost: Bools, share: float) -> None:
-    """:class:`UsageError` where no buffer survives ``share`` of the scenarios, ``lost`` being those beyond saving."""
+    """:class:`NotToBeHadError` where no buffer survives ``share`` of the scenarios; ``lost`` are beyond saving."""
     names = _named(needs, lost)
     if len(names) > given_up(share, len(needs)):
-        raise UsageError(
+        raise NotToBeHadError(
             f"no buffer of these candidates survives {share:.6g} of the scenarios: {len(names):,} of {len(needs):,} "
             f"are lost with the most of each ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''}). Ask for "
             f"{floor((1 - len(names) / len(needs)) * 1e4) / 1e4:g} at most, or let the buffer be of something else, "
@@ -374,9 +390,9 @@ def answer(program: Program, until: float | None) -> tuple[Floats | None, float]
     scaled, scaling = scale(program)
     integer = program.integer is not None
     seconds = None if until is None else max(until - time.monotonic(), 0.1)
-    solution: Solution = (
-        solver_named("highs").load(scaled).solve(Limits(seconds=seconds, mip_gap=MIP_GAP if integer else 0.0))
-    )
+    # Without presolve, as needs are found.
+    session = HighsSolver().load_growing(scaled)
+    solution: Solution = session.solve(Limits(seconds=seconds, mip_gap=MIP_GAP if integer else 0.0))
     if solution.status in (Status.OPTIMAL, Status.FEASIBLE):
         return solution.x * scaling.column, solution.bound * scaling.objective
     if solution.status in (Status.INFEASIBLE, Status.STOPPED):

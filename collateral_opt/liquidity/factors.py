@@ -33,6 +33,8 @@ from eligibility_rules.vocabulary import Frozen, Text, leaf_columns, leaves
 
 SYMMETRIC = 1e-9
 """What two entries of a correlation that stand for one may differ by."""
+MOST_TOLD = 20
+"""Of what is wrong with a file of moves."""
 LOWEST = -0.99
 """No relative move takes more than this away."""
 
@@ -184,16 +186,28 @@ def _cholesky(matrix: Floats) -> Floats:
 def _history(path: Path, days: int) -> tuple[tuple[str, ...], Floats]:
     """The factors and moves [days x factors] of a CSV with a ``date`` and a column of relative moves a factor."""
     try:
-        frame = pd.read_csv(path)
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: cannot be read: {error}. Check the name and that it is a CSV.") from None
+        said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise UsageError(f"{path}: cannot be read: {said}. Check the name and that it is a CSV.") from None
     names = tuple(str(name) for name in frame.columns if name != "date")
     if "date" not in frame.columns or not names:
         raise UsageError(f"{path}: needs a column date and a column of relative moves for each factor.")
-    frame = frame.sort_values("date", kind="stable")
     moves = frame[list(names)].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
-    if frame["date"].duplicated().any() or not np.isfinite(moves).all() or (moves <= -1).any():
-        raise UsageError(f"{path}: each date stands once, and each move is a number above -1, such as -0.012.")
+    wrong = []
+    for row, name in zip(*np.nonzero(~(np.isfinite(moves) & (moves > -1))), strict=True):
+        cell = frame[names[name]].iloc[row] or "empty"
+        remedy = "Write a number above -1, such as -0.012."
+        wrong.append(f"{path}, row {row + 2}, {names[name]}: {cell} is no relative move. {remedy}")
+    days_known = pd.to_datetime(frame["date"], format="ISO8601", errors="coerce")
+    for row in np.flatnonzero(days_known.isna()):
+        cell = frame["date"].iloc[row] or "empty"
+        wrong.append(f"{path}, row {row + 2}, date: {cell} is no day. Write it as 2026-03-24.")
+    for row in np.flatnonzero(days_known.notna() & days_known.duplicated()):
+        wrong.append(f"{path}, row {row + 2}, date: {frame['date'].iloc[row]} is there already. Keep one of the rows.")
+    if wrong:
+        raise UsageError("\n".join(wrong[:MOST_TOLD]))
+    moves = moves[np.argsort(days_known.to_numpy(), kind="stable")]
     if len(moves) < max(2, days):
         raise UsageError(f"{path}: has {len(moves)} days; a horizon of {days} needs {max(2, days)} or more.")
     return names, moves
@@ -262,7 +276,7 @@ def _read(model: Any, form: object, section: str) -> Any:
     except ValidationError as error:
         said = []
         for detail in error.errors(include_url=False):
-            place = [f"line {part + 1}" if isinstance(part, int) else str(part) for part in detail["loc"][:1]]
+            place = [f"line {part + 1}" for part in detail["loc"][:1] if isinstance(part, int)]
             said.append(": ".join([*place, worded(detail).removeprefix("change: ")]))
         raise UsageError("\n".join(f"{section}: {text}" for text in dict.fromkeys(said))) from None
 

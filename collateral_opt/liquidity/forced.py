@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypedDict
 
@@ -19,10 +20,23 @@ from collateral_opt.liquidity.impact import PUBLISHED, Impact, PowerLaw, SquareR
 from collateral_opt.liquidity.liquidate import Position, Schedule, schedule
 from collateral_opt.liquidity.projection import project
 from collateral_opt.liquidity.records import Projection
-from collateral_opt.liquidity.spiral import Case, Spiral, break_even_depth, impacts, outcomes, savers, spiral
-from collateral_opt.liquidity.stress import Stress, StressFile
+from collateral_opt.liquidity.spiral import (
+    Case,
+    Measure,
+    Spiral,
+    break_even_depth,
+    impacts,
+    in_place,
+    outcomes,
+    savers,
+    spiral,
+)
+from collateral_opt.liquidity.stress import MarginMove, Stress, StressFile
 from collateral_opt.optimiser import optimise
 from collateral_opt.result import Result
+from collateral_opt.scenarios.change import Change
+from collateral_opt.scenarios.words import worded
+from collateral_opt.session import solve_afresh
 from eligibility_rules.vocabulary import Frozen
 
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -65,11 +79,11 @@ class Terms(Frozen):
     days: Annotated[int, Field(ge=1, le=250)] = 2
     participation: Share = 1.0
     periods: Annotated[int, Field(ge=1, le=60)] = 2
-    own_funds: float | None = None
+    own_funds: Annotated[float, Field(allow_inf_nan=False)] | None = None
     haircut: Annotated[float, Field(ge=0, lt=1)] = 0.02
     impact: Coefficients = Coefficients()
-    depth: tuple[Positive, ...] = (0.5, 1.0, 2.0)
-    volatility: tuple[Positive, ...] = (0.6, 1.0, 1.6)
+    depth: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.5, 1.0, 2.0)
+    volatility: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.6, 1.0, 1.6)
 
     @property
     def model(self) -> Impact:
@@ -93,7 +107,7 @@ def read_terms(section: object) -> Terms:
         return Terms.model_validate(dict(section))
     except ValidationError as error:
         wrong = [
-            f"  {', '.join(['liquidation', *map(str, e['loc'])])}: {e['msg']} (it is {str(e['input'])[:60]})"
+            f"  {', '.join(['liquidation', *map(str, e['loc'][:-1])])}: {worded(dict(e))}"
             for e in error.errors(include_url=False)
         ]
         raise UsageError("these terms of liquidation cannot be read:\n" + "\n".join(wrong)) from None
@@ -107,12 +121,49 @@ class Sellable:
     left_out: Mapping[str, str]
 
 
-def sellable(book: Book, projection: Projection) -> Sellable:
-    """The positions of ``book`` that could be reduced under the stress.
+@dataclass(frozen=True)
+class _Pledged:
+    """How much of each asset is delivered as collateral: units, and what a unit of its value counts there."""
+
+    units: Mapping[str, float]
+    covers: Mapping[str, float]
+
+    @classmethod
+    def of(cls, book: Book, result: Result | None) -> _Pledged:
+        """What ``posted`` says, less what ``result`` recalls, and what that delivers to calls and to facilities."""
+        units: dict[str, float] = {}
+        for asset, quantity in zip(book.posted["asset_id"], book.posted["quantity"].tolist(), strict=True):
+            units[asset] = units.get(asset, 0.0) + quantity
+        value: dict[str, float] = {}
+        counted: dict[str, float] = {}
+        if result is not None:
+            taken = result.inventory["used"] - result.inventory["recalled"]
+            for asset, quantity in zip(result.inventory["asset_id"], taken.tolist(), strict=True):
+                units[asset] = units.get(asset, 0.0) + quantity
+            lines = result.allocation[
+                result.allocation["holding_id"].notna() & (result.allocation["action"] != "recall")
+            ]
+            given = result.financing[result.financing["holding_id"].notna()]
+            for frame, worth in ((lines, "collateral_value"), (given, "proceeds")):
+                for asset, full, counts in frame[["asset_id", "market_value", worth]].itertuples(index=False):
+                    value[asset] = value.get(asset, 0.0) + full
+                    counted[asset] = counted.get(asset, 0.0) + counts
+        covers = {asset: counted[asset] / full for asset, full in value.items() if full > 0}
+        return cls({asset: max(0.0, quantity) for asset, quantity in units.items()}, covers)
+
+
+def sellable(book: Book, projection: Projection, result: Result | None = None) -> Sellable:
+    """The positions of ``book`` that could be reduced under the stress, once it is answered by ``result``.
 
     Units are the position's quantity; where it states its market value alone they are units of its currency, and
-    ``adv`` is then money a day. Left out: no ``adv`` or ``daily_volatility``, ``illiquid``, or nothing left to sell.
+    ``adv`` is then money a day. Of a long position without an agreement whose instrument is an asset of the book, only
+    what is not delivered as collateral can be sold: to calls and to facilities (a facility of kind ``sale`` has sold it
+    already), or posted before; several positions of one asset bear that in their order. Left out: no ``adv`` or
+    ``daily_volatility``, ``illiquid``, or nothing left to sell.
     """
+    pledged = _Pledged.of(book, result)
+    still = dict(pledged.units)
+    unit_values = dict(zip(book.assets["asset_id"], book.unit_values.tolist(), strict=True))
     stated, stressed = positions_in_full(book), projection.positions
     if not len(stated):
         return Sellable((), {})
@@ -128,6 +179,14 @@ def sellable(book: Book, projection: Projection) -> Sellable:
         units = abs(float(quantity))
         missing = [c for c in ("adv", "daily_volatility") if not np.isfinite(row[c])]
         rate = rates.get(str(row["currency"]), np.nan)
+        asset, kept = str(row["instrument"]), 0.0
+        if row["agreement_id"] is None and quantity > 0 and still.get(asset, 0.0) > 0:
+            # a position without a quantity has units of its currency
+            own = np.isfinite(row["quantity"]) and row["quantity"]
+            each = 1.0 if own else unit_values[asset] / book.rates.get(str(row["currency"]), np.nan)
+            kept = min(units, still[asset] * each)
+            still[asset] -= kept / each
+        free = units - kept if units - kept > 1e-9 * units else 0.0
         reason = (
             "illiquid"
             if row["illiquid"]
@@ -137,6 +196,8 @@ def sellable(book: Book, projection: Projection) -> Sellable:
             if not np.isfinite(rate)
             else "worth nothing under the stress"
             if not (units > 0 and abs(value) > 0)
+            else "all of it is delivered as collateral"
+            if not free
             else ""
         )
         if reason:
@@ -145,7 +206,7 @@ def sellable(book: Book, projection: Projection) -> Sellable:
         found.append(
             Position(
                 position_id=name,
-                units=float(np.sign(value)) * units,
+                units=float(np.sign(value)) * free,
                 price=abs(value) * rate / units,
                 initial_margin=0.0 if np.isnan(margin) else margin * rate,
                 adv=float(row["adv"]),
@@ -153,6 +214,8 @@ def sellable(book: Book, projection: Projection) -> Sellable:
                 turnover=float(row["turnover"]),
                 spread_bps=float(row["spread_bps"]),
                 margined=row["agreement_id"] is not None,
+                pledged=kept,
+                covers=pledged.covers.get(asset, 1.0),
             )
         )
     return Sellable(tuple(found), left_out)
@@ -161,42 +224,151 @@ def sellable(book: Book, projection: Projection) -> Sellable:
 def case_of(book: Book, projection: Projection, result: Result, own_funds: float | None = None) -> Case:
     """How the firm stands when the stress has been answered: what was called, and how much of it could be paid.
 
-    ``book`` is the one before the stress, ``result`` the answer of ``projection.book``. Base currency. What meets calls
-    is the optimiser's answer; nothing is counted again here. Positions left out of a sale keep their margin and price.
+    ``book`` is the one before the stress, ``result`` the answer of ``projection.book``. Base currency: what there was
+    before at the rates before, what there is after at those of the stress. What meets calls is the optimiser's answer;
+    nothing is counted again here. Positions left out of a sale keep their margin and price. What others pay us meets
+    calls where the stress counts it (``receipts: count``): what falls due too late for these arrives when the first
+    sale settles. Where it does not count it never arrives, though it is not lost either.
     """
+    late = _arriving(book, projection, result)
+    required, lacking = (float(result.calls[column].sum()) for column in ("required", "shortfall"))
+    stand = _standing(book, projection, called=required, means=required - lacking, arriving=late, own_funds=own_funds)
+    return replace(stand, positions=sellable(book, projection, result).positions)
+
+
+def _standing(
+    book: Book, projection: Projection, *, called: float, means: float, arriving: float, own_funds: float | None
+) -> Case:
+    """The case but for what can be sold."""
     before, after = positions_in_full(book), projection.positions
-    rate = before["currency"].map(projection.book.rates).to_numpy(np.float64)
+    rates = [before["currency"].map(one.rates).to_numpy(np.float64) for one in (book, projection.book)]
     margined = before["agreement_id"].notna().to_numpy(np.bool_)
-    held = set(book.assets.loc[book.assets["asset_id"].isin(book.holdings["asset_id"]), "asset_id"])
-    # what is a holding too is counted as such
-    outright = ~margined & ~before["instrument"].isin(held).to_numpy(np.bool_)
-    margin = float(np.nansum(np.where(margined, before["initial_margin"], 0.0) * rate))
-    variation = float(np.nansum(after["variation_margin_call"].to_numpy(np.float64) * rate))
+    posted = np.nan_to_num(before["initial_margin"].to_numpy(np.float64)) * margined
+    variation = float(np.nansum(after["variation_margin_call"].to_numpy(np.float64) * rates[1]))
     got = projection.receipts[projection.receipts["margin_type"] == "vm"]
     received = float((got["amount"] * got["currency"].map(projection.book.rates)).sum())
-    values = [
-        float(np.nansum(np.where(outright, column.to_numpy(np.float64), 0.0) * rate))
+    outright = [
+        np.nan_to_num(np.where(margined, 0.0, column.to_numpy(np.float64)))
         for column in (before["market_value"], after["stressed_market_value"])
     ]
-    holdings = [_worth(book), _worth(projection.book.replace(holdings=book.holdings))]
-    required = result.calls["required"].to_numpy(np.float64)
-    lacking = result.calls["shortfall"].to_numpy(np.float64)
+    beside = _beside(book, before)
+    worth = [
+        float((posted * rate).sum() + (values * rate).sum()) + _worth(one, beside)
+        for one, rate, values in zip((book, projection.book), rates, outright, strict=True)
+    ]
     return Case(
-        positions=sellable(book, projection).positions,
-        means=float((required - lacking).sum()),
-        margin=margin,
-        called=float(required.sum()),
+        positions=(),
+        means=means,
+        margin=float((posted * rates[1]).sum()),
+        called=called,
         variation=variation,
-        own_funds=holdings[0] + margin + values[0] if own_funds is None else own_funds,
-        loss=variation + values[0] - values[1] + holdings[0] - holdings[1],
+        own_funds=worth[0] if own_funds is None else own_funds,
+        loss=variation + worth[0] - worth[1],
         received=received,
+        arriving=arriving,
     )
 
 
-def _worth(book: Book) -> float:
-    """The value of the book's holdings in base currency; what has no price counts nothing."""
+def _beside(book: Book, positions: pd.DataFrame) -> pd.Series[float]:
+    """Units of each asset that are held, but for those that are positions too: they are counted as such."""
+    quantity = book.holdings.groupby("asset_id")["quantity"].sum()
     unit = pd.Series(book.unit_values, index=book.assets["asset_id"])
-    return float(np.nansum(book.holdings["quantity"].to_numpy(np.float64) * book.holdings["asset_id"].map(unit)))
+    own = positions[positions["agreement_id"].isna() & positions["instrument"].isin(quantity.index)]
+    stated = own["quantity"].where(own["quantity"] != 0)
+    by_value = own["market_value"] * own["currency"].map(book.rates).astype(np.float64) / own["instrument"].map(unit)
+    long = stated.fillna(by_value).clip(lower=0.0).groupby(own["instrument"]).sum()
+    return (quantity - long.reindex(quantity.index).fillna(0.0)).clip(lower=0.0)
+
+
+def _worth(book: Book, units: pd.Series[float]) -> float:
+    """The value of so many units of assets in base currency; what has no price counts nothing."""
+    unit = pd.Series(book.unit_values, index=book.assets["asset_id"])
+    return float(np.nansum(units.to_numpy(np.float64) * units.index.map(unit.to_dict()).to_numpy(np.float64)))
+
+
+def _arriving(book: Book, projection: Projection, result: Result) -> float:
+    """What is received, counts, and comes too late for every call that is short; base currency."""
+    under, short = projection.book, result.calls.loc[result.calls["shortfall"] > 0, "call_id"]
+    last = under.calls.loc[under.calls["call_id"].isin(short), "due"].max()
+    if pd.isna(last):
+        return 0.0
+    left = dict(zip(result.inventory["holding_id"], result.inventory["left"], strict=True))
+    unit = dict(zip(under.assets["asset_id"], under.unit_values.tolist(), strict=True))
+    # receipts stand below the holdings of the book
+    more = under.holdings[~under.holdings["holding_id"].isin(book.holdings["holding_id"])]
+    late = more[more["holding_id"].str.startswith("receipt ") & (more["ready_at"] > last)]
+    return float(
+        sum(left[name] * unit[asset] for name, asset in late[["holding_id", "asset_id"]].itertuples(index=False))
+    )
+
+
+class Hedges:
+    """Cases with a hedge in place: the stress is projected with it, agreement by agreement, and answered again.
+
+    What the hedged calls leave short is by the linear program, whole lots aside.
+    """
+
+    def __init__(
+        self, book: Book, projection: Projection, file: StressFile, case: Case, own_funds: float | None
+    ) -> None:
+        self.book, self.projection, self.file, self.case, self.own_funds = book, projection, file, case, own_funds
+        self.stress = file.stress(projection.name)
+        self._found: dict[tuple[str, float], Case] = {}
+
+    def __call__(self, measure: Measure, share: float) -> Case:
+        """The case with ``share`` of every margined position hedged by ``measure``."""
+        if share == 0:
+            return self.case
+        # however the freed margin is used, the calls are the same
+        kind = "short" if measure == "short_unfreed" else measure
+        key = kind, share
+        if key not in self._found:
+            self._found[key] = self._anew(kind, Fraction(share))
+        return in_place(self._found[key], self.case, measure, share)
+
+    def _anew(self, measure: Measure, share: Fraction) -> Case:
+        under = project(self.book, hedged_stress(self.stress, self.projection, measure, share), self.file)
+        calls = under.calls
+        called = float((calls["amount"] * calls["currency"].map(under.book.rates)).sum())
+        lacking = solve_afresh(under.book, Change()).total_shortfall if len(calls) else 0.0
+        # what fell due too late for a call falls due too late for it still, and there is no more of it
+        late = self.case.arriving
+        return _standing(
+            self.book,
+            under,
+            called=called,
+            means=max(0.0, called - lacking),
+            arriving=late if measure in ("put", "put_netted") else late * float(1 - share),
+            own_funds=self.own_funds,
+        )
+
+
+def hedged_stress(stress: Stress, projection: Projection, measure: Measure, share: Fraction) -> Stress:
+    """``stress`` of ``projection`` as it would be, were ``share`` of every margined position hedged.
+
+    Futures take that share of each variation margin, and of each change of initial margin. Puts take it where variation
+    margin is to be paid; ``put_netted`` of changes of initial margin too.
+    """
+    keep = 1 - share
+    frame = projection.positions
+    variation = {}
+    for name, amount in zip(frame["position_id"], frame["variation_margin_call"].tolist(), strict=True):
+        if amount == amount and (amount > 0 or measure in ("short", "short_unfreed")):
+            variation[name] = Fraction(amount) * keep
+    margins = stress.initial_margin if measure == "put" else tuple(_less(move, keep) for move in stress.initial_margin)
+    return stress.model_copy(
+        update={"variation_margin": {**stress.variation_margin, **variation}, "initial_margin": margins}
+    )
+
+
+def _less(move: MarginMove, keep: Fraction) -> MarginMove:
+    """``move`` with ``keep`` of the change of initial margin that it makes."""
+    if move.agreement is not None:
+        return move.model_copy(update={"add": Fraction(move.add or 0) * keep})
+    if move.to is not None:
+        return move.model_copy(update={"multiplier": 1 - keep, "add": Fraction(move.to) * keep, "to": None})
+    multiplier = Fraction(1) if move.multiplier is None else Fraction(move.multiplier)
+    return move.model_copy(update={"multiplier": 1 + (multiplier - 1) * keep, "add": Fraction(move.add or 0) * keep})
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,6 +415,7 @@ class ForcedSale:
             "variation_margin": case.variation_called,
             "means": case.means,
             "unmet": case.unmet,
+            "received_later": case.arriving,
             "margin_before": case.margin,
             "own_funds_before": case.own_funds,
             "own_funds_after_stress": case.own_funds - case.lost,
@@ -256,6 +429,7 @@ class ForcedSale:
             "schedule_gap": None if plan is None else plan.gap,
             "schedule_unmet": None if plan is None else plan.unmet[-1],
             "left_out": dict(self.left_out),
+            "pledged": {p.position_id: p.pledged for p in case.positions if p.pledged > 0},
         }
 
 
@@ -283,19 +457,21 @@ def forced_sale(
     terms = read_terms(file.sections.get("liquidation"))
     projection = project(book, stress, file)
     result = optimise(projection.book, solver=solver, stop=stop, progress=progress)
-    return simulated(book, projection, result, terms, progress=progress)
+    return simulated(book, projection, result, file, terms, progress=progress)
 
 
 def simulated(
     book: Book,
     projection: Projection,
     result: Result,
+    file: StressFile,
     terms: Terms,
     *,
     progress: Callable[[str], None] | None = None,
 ) -> ForcedSale:
-    """The forced sale that follows an answer."""
-    case, left_out = case_of(book, projection, result, terms.own_funds), sellable(book, projection).left_out
+    """The forced sale that follows an answer ``result`` of a ``projection`` of a stress of ``file``."""
+    case = case_of(book, projection, result, terms.own_funds)
+    left_out = sellable(book, projection, result).left_out
     impact = terms.model
     course: _Course = {"days": terms.days, "participation": terms.participation}
     if case.unmet > 0:
@@ -308,9 +484,10 @@ def simulated(
             )
         if progress is not None:
             progress("forced sale, and what would have saved it")
+    lacking = max(0.0, case.unmet - case.arriving)
     plan = (
-        schedule(case.positions, case.unmet, terms.periods, terms.schedule_model, participation=terms.participation)
-        if case.unmet > 0 and case.positions
+        schedule(case.positions, lacking, terms.periods, terms.schedule_model, participation=terms.participation)
+        if lacking > 0 and case.positions
         else None
     )
     end = spiral(case, impact, terms.mode, **course)
@@ -327,7 +504,14 @@ def simulated(
             case, terms.mode, depth=terms.depth, volatility=terms.volatility, models=impacts(impact), **course
         ),
         break_even=break_even_depth(case, impact, terms.mode, **course),
-        savers=savers(case, impact, terms.mode, haircut=terms.haircut, **course),
+        savers=savers(
+            case,
+            impact,
+            terms.mode,
+            haircut=terms.haircut,
+            hedged=Hedges(book, projection, file, case, terms.own_funds),
+            **course,
+        ),
         answer=result.summary,
     )
 

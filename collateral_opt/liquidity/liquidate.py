@@ -7,7 +7,8 @@
 
 and by the end of each period the sales must have raised ``need_t``: the margin released, or what is received for a
 position that is not margined, less what the sale costs, less the variation margin that the lower price calls on
-what is left of a margined position, ``P g_i X_it (units_i - X_it)``.
+what is left of a margined position, ``P g_i X_it (units_i - X_it)``, and less what units that are collateral elsewhere
+count for less, ``P g_i X_it pledged_i covers_i``.
 
 Every term is of one variable, so the program is linear once each convex term lies above tangents, and tangents are
 added where the solution is until the costs are right to 1e-6. The last term is concave: its tangent overstates it,
@@ -42,6 +43,8 @@ class Position:
     ``units`` is signed (a short position is bought back), ``price`` the money a unit is worth, ``initial_margin`` the
     requirement on all of it. ``adv`` (units a day), ``volatility`` (a day), ``turnover`` and ``spread_bps`` as in
     :class:`~collateral_opt.liquidity.impact.Market`. One that is not ``margined`` brings its price when it is sold.
+    ``pledged`` units are there besides, but delivered as collateral and not to be sold: a fall of the price takes from
+    them too, and calls ``covers`` of that, what a unit of their value counts as collateral.
     """
 
     position_id: str
@@ -53,6 +56,8 @@ class Position:
     turnover: float = 1.0
     spread_bps: float = 0.0
     margined: bool = True
+    pledged: float = 0.0
+    covers: float = 1.0
 
     def __post_init__(self) -> None:
         wrong = [
@@ -64,6 +69,8 @@ class Position:
                 ("daily_volatility", self.volatility, self.volatility >= 0, ">= 0"),
                 ("turnover", self.turnover, self.turnover > 0, "> 0"),
                 ("spread_bps", self.spread_bps, self.spread_bps >= 0, ">= 0"),
+                ("pledged", self.pledged, self.pledged >= 0, ">= 0"),
+                ("covers", self.covers, self.covers >= 0, ">= 0"),
             )
             if not fine
         ]
@@ -224,7 +231,10 @@ class _Case:
         with np.errstate(divide="ignore", invalid="ignore"):
             margin = np.where(self.units > 0, np.array([p.initial_margin for p in positions]) / self.units, 0.0)
         paid = np.where(self.short, -self.price, self.price)  # buying back costs the price
-        self.brings = np.where(self.margined, margin, paid)
+        # what is pledged counts for less with each unit sold
+        lost = self.slope * np.array([p.pledged * p.covers for p in positions])
+        self.releases = margin
+        self.brings = np.where(self.margined, margin, paid) - lost
         self.risk = risk_aversion * (self.price * self.market.volatility) ** 2 * days
 
     @property
@@ -365,7 +375,7 @@ class _Master:
             unit=unit,
         )
         scaled, scaling = scale(program)
-        found = HighsSolver().load(scaled).solve()
+        found = HighsSolver().load_growing(scaled).solve()
         if found.status is not Status.OPTIMAL:
             raise SolverError(f"The schedule of sales was not solved: {found.message}.")
         x = found.x * scaling.column
@@ -463,7 +473,7 @@ def _told(case: _Case, sold: Floats, lacking: Floats, bound: float) -> Schedule:
             "quantity": sign[at_i] * quantity,
             "price": price,
             "proceeds": np.where(margined, 0.0, sign[at_i] * quantity * price),
-            "margin_released": np.where(margined, case.brings[at_i] * quantity, 0.0),
+            "margin_released": np.where(margined, case.releases[at_i] * quantity, 0.0),
             "cost": paid,
         }
     ).sort_values(["period", "position_id"], ignore_index=True)

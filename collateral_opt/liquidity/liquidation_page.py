@@ -30,7 +30,7 @@ def liquidation_html(found: ForcedSale) -> str:
     return rendered(
         "liquidation.html",
         figures={"path": _path(found), "range": _range(found)},
-        lines=sales.astype({"quantity": float, "price": float, "cost": float}),
+        lines=sales.astype({"quantity": float, "price": float, "cost": float}).round({"quantity": 2, "price": 4}),
         columns=_LINES,
         total="cost",
         name=found.name,
@@ -85,13 +85,16 @@ def _range(found: ForcedSale) -> dict[str, Any] | None:
     if found.case.unmet <= 0:
         return None
     drawn = []
+    depths = sorted(set(cells["depth"]))
+    size = {depth: 7 + 4 * min(at, 4) for at, depth in enumerate(depths)}
     for colour, (volatility, mine) in zip(COLOURS * 9, cells.groupby("volatility"), strict=False):
         drawn.append(
             {
                 "type": "scatter", "mode": "markers", "name": f"volatility x {volatility:g}",
                 "x": labels(mine["model"]), "y": numbers(mine["own_funds"]),
                 "text": [f"{depth:g} times the depth" for depth in mine["depth"]],
-                "marker": {"color": colour, "size": 10}, "hovertemplate": "%{text}: %{y:,.0f}",
+                "marker": {"color": colour, "size": [size[depth] for depth in mine["depth"]], "opacity": 0.8},
+                "hovertemplate": "%{text}: %{y:,.0f}",
             }
         )  # fmt: skip
     zero = {

@@ -10,14 +10,14 @@ import hashlib
 import json
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from collateral_opt.book import Book
-from collateral_opt.errors import UsageError
+from collateral_opt.errors import Finding, UsageError
 from collateral_opt.liquidity.factors import (
     Generator,
     Link,
@@ -30,9 +30,17 @@ from collateral_opt.liquidity.factors import (
     relative,
     require_factors,
 )
-from collateral_opt.liquidity.naming import Positions
-from collateral_opt.liquidity.projection import project, under_stress
-from collateral_opt.liquidity.records import Projection
+from collateral_opt.liquidity.projection import (
+    DECIMALS,
+    Asked,
+    Flow,
+    Stock,
+    Stressed,
+    as_holdings,
+    book_of,
+    made_calls,
+    stressed,
+)
 from collateral_opt.liquidity.stress import Stress, StressFile
 from collateral_opt.network.network import Bools, Floats, Ints
 from collateral_opt.scenarios.change import Change
@@ -46,18 +54,25 @@ LEAST = 0.005
 
 @dataclass(frozen=True, eq=False)
 class Calls:
-    """The calls that a stress can make, in the order of their identifiers.
+    """The calls that a stress can make, in the order of their agreements; each comes of one of ``legs``.
 
-    ``nets`` [calls]: what is summed, of ``kind`` vm, im or both; ``each``: position by position, without netting.
-    ``fixed`` [calls] is asked for besides, in the call's currency.
+    ``kind`` [calls]: vm, im or (of both) all. ``receipts`` [calls]: the holding that counts what is received; empty
+    where it is not counted. ``fixed`` [calls] is asked for besides, and ``rate`` is that of the call's currency.
     """
 
     ids: tuple[str, ...]
-    agreement: tuple[str, ...]
-    kind: tuple[str, ...]
-    each: Bools
+    legs: tuple[Flow | Stock, ...]
+    receipts: tuple[str, ...]
     fixed: Floats
     rate: Floats
+
+    @property
+    def agreement(self) -> tuple[str, ...]:
+        return tuple(leg.agreement for leg in self.legs)
+
+    @property
+    def kind(self) -> tuple[str, ...]:
+        return tuple(leg.margin_type or ("vm" if isinstance(leg, Stock) else "all") for leg in self.legs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +104,8 @@ class Moved:
     facilities: tuple[tuple[Response, float], ...] = ()
     kept: Mapping[str, float] = field(default_factory=dict)
     """The calls due in every scenario, of the book and of exposures without positions: amounts in base currency."""
+    findings: tuple[Finding, ...] = ()
+    """What is odd about the stress."""
 
     @cached_property
     def digest(self) -> str:
@@ -99,8 +116,8 @@ class Moved:
         ]  # fmt: skip
         head = json.dumps(
             [
-                self.book.digest, self.generator.digest, self.calls.ids, self.calls.agreement, self.calls.kind,
-                self.calls.each.tolist(), self.assets, [[str(r), m.tolist()] for r, m in self.margins],
+                self.book.digest, self.generator.digest, self.calls.ids, list(map(repr, self.calls.legs)),
+                self.calls.receipts, self.assets, [[str(r), m.tolist()] for r, m in self.margins],
                 [[str(r), c] for r, c in self.facilities],
             ]
         )  # fmt: skip
@@ -108,22 +125,31 @@ class Moved:
 
     def amounts(self, moves: Floats) -> Floats:
         """Calls [scenarios x calls], in the calls' currencies, 0 where none is made."""
-        margined = np.flatnonzero(self.agreement >= 0)
+        return self.asked(moves)[0]
+
+    def asked(self, moves: Floats) -> tuple[Floats, Floats]:
+        """What is called and what is received [scenarios x calls], in the calls' currencies, 0 where nothing is."""
         variation, initial = self._margins(moves)
-        found = np.zeros((len(moves), len(self.calls.ids)))
-        for at, (kind, each) in enumerate(zip(self.calls.kind, self.calls.each.tolist(), strict=True)):
-            mine = margined[self.agreement[margined] == self._place[at]]
+        paid, received = np.zeros((2, len(moves), len(self.calls.ids)))
+        for at, leg in enumerate(self.calls.legs):
+            mine = np.flatnonzero(self.agreement == self._place[at])
+            rate, fixed = float(self.calls.rate[at]), float(self.calls.fixed[at])
+            if isinstance(leg, Stock):
+                parts = initial[:, mine] if leg.exposure.of_them is not None else -variation[:, mine]
+                change = np.round(_summed(parts) / rate + fixed, DECIMALS)
+                moved = [leg.after(float(one)) for one in change]
+                paid[:, at] = [float(one.deliver) for one in moved]
+                received[:, at] = [float(one.receive) for one in moved]
+                continue
             parts = np.zeros((len(moves), len(mine)))
-            if kind in ("vm", "all"):
-                parts += variation[:, mine]
-            if kind in ("im", "all"):
-                parts += initial[:, mine]
-            # In the positions' order, so that the digits do not depend on how many scenarios there are.
-            total = np.zeros(len(moves))
-            for column in (np.maximum(parts, 0.0) if each else parts).T:
-                total += column
-            found[:, at] = np.maximum(0.0, total / self.calls.rate[at] + self.calls.fixed[at])
-        return np.where(found < LEAST, 0.0, found)
+            parts += variation[:, mine] if leg.variation else 0.0
+            parts += initial[:, mine] if leg.initial else 0.0
+            total = _summed(np.maximum(parts, 0.0) if leg.each else parts) / rate + fixed
+            paid[:, at] = np.maximum(total, 0.0)
+            received[:, at] = np.maximum(-total, 0.0)
+            if leg.each:
+                received[:, at] += _summed(np.maximum(-parts, 0.0)) / rate
+        return np.where(paid < LEAST, 0.0, paid), np.where(received < LEAST, 0.0, received)
 
     @cached_property
     def _place(self) -> Ints:
@@ -145,7 +171,8 @@ class Moved:
 
     def changes(self, moves: Floats, first: int = 0) -> Iterator[tuple[Change, dict[str, float]]]:
         """For each row of ``moves`` the change of :attr:`book`, and what it calls, in base currency, by call."""
-        amounts = self.amounts(moves)
+        amounts, received = self.asked(moves)
+        counted = [(at, name) for at, name in enumerate(self.calls.receipts) if name]
         falls = 1 + relative(moves, self.asset_betas)
         left = [np.where(excess(moves, self.generator, r) > 0, float(r.keep or 0), 1.0) for r, _ in self.facilities]
         moving = np.flatnonzero(np.any(self.asset_betas != 0, axis=1)).tolist()
@@ -160,6 +187,7 @@ class Moved:
                     name=str(first + at),
                     calls=called,
                     prices={self.assets[k]: float(self.prices[k] * falls[at, k]) for k in moving},
+                    quantities={name: float(received[at, k]) for k, name in counted},
                     capacities=capacities,
                 ),
                 dict(zip(self.calls.ids, (amounts[at] * self.calls.rate).tolist(), strict=True)),
@@ -175,9 +203,8 @@ def moved(book: Book, stress: Stress, file: StressFile, *, seed: int | None = No
     """``book`` under ``stress``, ready to be moved by the factors of ``file``; ``seed`` goes before the generator's.
 
     Raises:
-        UsageError: the file has no generator or links, something is named that is not there, or an agreement is called
-            by its exposure or pays what is received, which only a projection knows.
-        BookError: the stressed book has an error.
+        UsageError: the file has no generator, or something is named that is not there.
+        BookError: the exposures, or the stressed book, have an error.
     """
     sections = file.sections
     if "generator" not in sections:
@@ -191,54 +218,41 @@ def moved(book: Book, stress: Stress, file: StressFile, *, seed: int | None = No
     links, responses = read_links(sections.get("links", ())), read_responses(sections.get("response", ()))
     named = {link.factor: "a link" for link in links} | {one.factor: "a response" for one in responses}
     require_factors(named, generator)
-    if file.receipts == "count":
-        raise UsageError("receipts: count is not for many scenarios: write receipts: ignore, or project one stress.")
-    projection = project(book, stress, file)
-    return _Builder(book, stress, file, projection, generator, links, responses).built()
+    return _Builder(stressed(book, stress, file), generator, links, responses).built()
+
+
+def _summed(parts: Floats) -> Floats:
+    """The sums of rows, in the columns' order, so that their digits do not depend on how many rows there are."""
+    total = np.zeros(len(parts))
+    for column in parts.T:
+        total += column
+    return total
+
+
+def _usual(amounts: Floats) -> float:
+    """The median of those above 0, at least 1; 1 where there are none."""
+    some = amounts[amounts > 0]
+    return round(max(float(np.median(some)), 1.0), 2) if len(some) else 1.0
 
 
 class _Builder:
     def __init__(
-        self,
-        book: Book,
-        stress: Stress,
-        file: StressFile,
-        projection: Projection,
-        generator: Generator,
-        links: Sequence[Link],
-        responses: Sequence[Response],
+        self, under: Stressed, generator: Generator, links: Sequence[Link], responses: Sequence[Response]
     ) -> None:
-        self.stress, self.file, self.projection, self.generator = stress, file, projection, generator
-        self.links, self.responses = links, responses
-        self.book = projection.book
-        exposures = file.exposures
-        self.exposed: set[str] = set() if exposures is None else set(exposures["agreement_id"].dropna())
-        own = set(under_stress(book, stress).calls["call_id"]) if file.calls == "keep" else set()
-        calls = self.book.calls
-        # Exposures without positions call the same, whatever moves.
-        self.kept = calls[calls["call_id"].isin(own) | calls["agreement_id"].isin(self.exposed)]
-        self.named = Positions(book)
+        self.stressed, self.generator, self.links, self.responses = under, generator, links, responses
+        self.desk, self.book = under.desk, under.desk.book
+        self.named = under.positions
         self.positions = self.named.frame
         self.wrong: list[str] = []
 
     def built(self) -> Moved:
-        positions, rates = self.positions, self.book.rates
-        rate: Floats = np.asarray(positions["currency"].map(rates), dtype=np.float64)
-        shown = self.projection.positions
-        margined = positions["agreement_id"].notna().to_numpy(dtype=bool)
-        calls = self._calls()
-        names = list(dict.fromkeys(calls.agreement))
-        agreement = np.array([names.index(a) if a in names else -1 for a in positions["agreement_id"]], dtype=np.int64)
-
-        def amounts(column: str) -> Floats:
-            figures = shown[column].fillna(0.0).to_numpy(dtype=np.float64) * rate
-            return np.where(margined, figures, 0.0)
-
+        margins, kept = self.stressed.margins, self.stressed.kept
+        rate: Floats = self.desk.rate.astype(np.float64)
         delta, gamma = self._sensitivities(rate)
         assets = self.book.assets
         held = assets["price"].notna().to_numpy(dtype=bool) & (assets["asset_type"] != "cash").to_numpy(dtype=bool)
         betas, asset_betas = self._betas(held)
-        margins = tuple(
+        responding = tuple(
             (one, self.named.named(one.initial_margin, self.wrong.append))
             for one in self.responses
             if one.initial_margin is not None
@@ -246,97 +260,76 @@ class _Builder:
         facilities = self._facilities()
         if self.wrong:
             raise UsageError("\n".join(dict.fromkeys(self.wrong)))
+        variable = np.any((betas != 0) | (delta != 0) | (gamma != 0), axis=1)
+        legs = self._legs(variable, np.any([variable & False, *(named for _, named in responding)], axis=0))
+        names = list(dict.fromkeys(leg.agreement for leg in legs))
+        place = [names.index(name) if name in names else -1 for name in self.positions["agreement_id"]]
+        agreement = np.array(place, dtype=np.int64)
+
+        def amounts(figures: Floats) -> Floats:
+            return np.where(agreement >= 0, np.nan_to_num(figures) * rate, 0.0)
+
         found = Moved(
-            name=self.stress.name,
+            name=self.stressed.stress.name,
             book=self.book,
             generator=self.generator,
-            calls=calls,
+            calls=self._calls(legs),
             agreement=agreement,
-            value=amounts("market_value"),
-            variation=amounts("variation_margin_call"),
-            initial=amounts("stressed_initial_margin"),
-            today=amounts("initial_margin"),
+            value=amounts(self.stressed.moves.before),
+            variation=amounts(margins.variation),
+            initial=amounts(margins.initial),
+            today=amounts(margins.initial_before),
             betas=betas,
             delta=delta,
             gamma=gamma,
-            margins=margins,
+            margins=responding,
             assets=tuple(assets["asset_id"]),
             prices=assets["price"].to_numpy(dtype=np.float64, copy=True),
             asset_betas=asset_betas,
             facilities=facilities,
             kept={
-                name: float(amount) * rates[currency]
-                for name, amount, currency in self.kept[["call_id", "amount", "currency"]].itertuples(index=False)
+                name: float(amount) * self.book.rates[currency]
+                for name, amount, currency in kept[["call_id", "amount", "currency"]].itertuples(index=False)
             },
+            findings=self.stressed.projection().findings,
         )
-        object.__setattr__(found, "book", self._with_calls(found))
-        return found
+        return self._with_calls(found, kept)
 
-    def _calls(self) -> Calls:
-        """Every call that the positions' agreements can make."""
-        agreements = self.book.agreements.set_index("agreement_id")
-        with_positions = set(self.positions["agreement_id"].dropna())
-        stock = sorted(with_positions & self.exposed)
-        if stock:
-            raise UsageError(
-                f"{', '.join(stock)}: called by its exposure, which only the projection of one stress knows. "
-                "Take its row out of the exposures, or its positions out of the book."
-            )
-        extra: dict[str, float] = {}
-        for move in self.stress.initial_margin:
-            if move.agreement is not None and move.agreement not in self.exposed:
-                extra[move.agreement] = extra.get(move.agreement, 0.0) + float(move.add or 0)
-        taken = set(self.kept["call_id"])
-        rows: list[tuple[str, str, str, bool, float, float]] = []
-        for name in sorted(with_positions | set(extra)):
-            nets = agreements["nets"].get(name) or "margin_type"
-            currency = agreements["base_currency"].get(name) or self.book.settings.base_currency
-            rate, fixed = self.book.rates[currency], extra.get(name, 0.0)
-            kinds = (("vm", 0.0), ("im", fixed)) if nets == "margin_type" else (("all", fixed),)
-            for kind, more in kinds:
-                call = name if kind == "all" else f"{name} {kind}"
-                while call in taken:
-                    call += " stress"
-                rows.append((call, name, kind, nets == "none", more, rate))
-        ids, agreement, kind_of, each, added, rate_of = zip(*rows, strict=True) if rows else ((),) * 6
+    def _legs(self, variable: Bools, responding: Bools) -> list[Flow | Stock]:
+        """What is or can be called; ``variable`` positions have values, ``responding`` ones margin that moves."""
+        desk, margins = self.desk, self.stressed.margins
+        here = [one.leg for one in desk.legs(margins)]
+        return [leg for leg in desk.legs_of(margins.added) if leg in here or self._moves(leg, variable, responding)]
+
+    def _moves(self, leg: Flow | Stock, variable: Bools, responding: Bools) -> bool:
+        """Whether what the leg comes to depends on the factors."""
+        rows = self.desk.rows.get(leg.agreement, np.zeros(0, dtype=np.int64))
+        is_initial = leg.initial if isinstance(leg, Flow) else leg.exposure.of_them is not None
+        is_variation = leg.variation if isinstance(leg, Flow) else not is_initial
+        return bool((is_variation and variable[rows].any()) or (is_initial and responding[rows].any()))
+
+    def _calls(self, legs: Sequence[Flow | Stock]) -> Calls:
+        added = self.stressed.margins.added
+        fixed = [leg.added if isinstance(leg, Flow) else self.desk.added_to(leg, added) for leg in legs]
         return Calls(
-            ids=ids,
-            agreement=agreement,
-            kind=kind_of,
-            each=np.array(each, dtype=bool),
-            fixed=np.array(added, dtype=np.float64),
-            rate=np.array(rate_of, dtype=np.float64),
+            ids=("",) * len(legs),
+            legs=tuple(legs),
+            receipts=("",) * len(legs),
+            fixed=np.array(fixed, dtype=np.float64),
+            rate=np.array([self.book.rates[leg.currency] for leg in legs], dtype=np.float64),
         )
 
-    def _with_calls(self, found: Moved) -> Book:
-        """The stressed book with all calls that can be made, each of its median over the first scenarios."""
-        calls = found.calls
-        pilot = found.amounts(draw(self.generator, 0, PILOT))
-        made = [pilot[:, k][pilot[:, k] > 0] for k in range(len(calls.ids))]
-        rows = pd.DataFrame(
-            {
-                "call_id": list(calls.ids),
-                "agreement_id": list(calls.agreement),
-                "amount": [round(max(float(np.median(some)), 1.0), 2) if len(some) else 1.0 for some in made],
-                "currency": [self._currency(name) for name in calls.agreement],
-                "due": [self._due(name, kind) for name, kind in zip(calls.agreement, calls.kind, strict=True)],
-                "margin_type": [None if kind == "all" else kind for kind in calls.kind],
-            }
-        )
-        kept = self.kept.drop(columns="due_date", errors="ignore")
-        frame = pd.concat([kept, rows], ignore_index=True) if len(kept) and len(rows) else rows if len(rows) else kept
-        return self.book.replace(calls=frame)
-
-    def _currency(self, agreement: str) -> str:
-        named = self.book.agreements.set_index("agreement_id")["base_currency"].get(agreement)
-        return named or self.book.settings.base_currency
-
-    def _due(self, agreement: str, kind: str) -> pd.Timestamp | None:
-        """As of a projection: what is said of the agreement, or else of the type; of both the earlier."""
-        said, types = self.stress.due, ("vm", "im") if kind == "all" else (kind,)
-        keys = [agreement] if agreement in said else [one for one in types if one in said]
-        times = [at for key in keys if (at := said[key].of(self.book.settings.as_of)) is not None]
-        return pd.Timestamp(min(times)).tz_convert("UTC") if times else None
+    def _with_calls(self, found: Moved, kept: pd.DataFrame) -> Moved:
+        """In the book all calls and receipts that there can be, each of its median over the first scenarios."""
+        pilot = found.asked(draw(self.generator, 0, PILOT))
+        pays, gets = ([_usual(column) for column in side.T] for side in pilot)
+        usual = [Asked(leg, pay, got) for leg, pay, got in zip(found.calls.legs, pays, gets, strict=True)]
+        made = made_calls(self.book, usual, kept)
+        counts = self.stressed.file.receipts == "count"
+        holdings = as_holdings(self.book, usual if counts else ())
+        receipts = tuple(holdings["holding_id"]) if counts else found.calls.receipts
+        calls = replace(found.calls, ids=tuple(made["call_id"]), receipts=receipts)
+        return replace(found, calls=calls, book=book_of(self.book, kept, made, holdings))
 
     def _sensitivities(self, rate: Floats) -> tuple[Floats, Floats]:
         """Delta and gamma [positions x factors] in base currency."""

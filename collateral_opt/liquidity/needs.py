@@ -8,14 +8,16 @@ its cap takes nothing, even where a recall could cure that: a buffer is then rat
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from math import floor
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from collateral_opt.book import Book
+from collateral_opt.book.tables import hint
 from collateral_opt.errors import SolverError, UsageError
 from collateral_opt.model.buffer import Bools, with_buffer
 from collateral_opt.model.formulation import formulate
@@ -25,7 +27,8 @@ from collateral_opt.network.facts import Facts, gather
 from collateral_opt.network.network import Network
 from collateral_opt.scenarios.change import Change, PlacedChange, Places
 from collateral_opt.scenarios.figures import Figures
-from collateral_opt.solve.registry import solver_named
+from collateral_opt.session import cores
+from collateral_opt.solve.highs import HighsSolver
 from collateral_opt.solve.seam import Session, Status
 
 PLENTY = 10.0
@@ -36,8 +39,12 @@ MET = 1e-8
 """A scenario is survived where less than this share of its calls is lacking."""
 BASIS_POINTS = 10_000
 TOLD = 50
+PARTS, MANY = 8, 100
+"""Scenarios are looked at in so many parts where there are many, each with programs of its own: a part can be at work
+on each core, and what comes out depends on how many scenarios there are, not on how many cores."""
 Scenarios = Sequence[Change | Book]
 Progress = Callable[[str], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -159,11 +166,19 @@ def _has(book: Book, asset: str) -> bool:
 
 @dataclass(frozen=True)
 class _Shape:
-    """Programs that differ in bounds alone: one of them with the solver."""
+    """Programs that differ in bounds alone."""
 
     program: Program
+    scaled: Program
     scaling: Scaling
+
+
+@dataclass
+class _Loaded:
+    """A shape with the solver, and the scenario of which it has the rows."""
+
     session: Session
+    scenario: int = -1
 
 
 @dataclass(frozen=True)
@@ -211,7 +226,8 @@ class Needs:
         self._keep_reserves = keep_reserves
         self._instead_of, self._horizon = instead_of, horizon
         self._shapes: list[_Shape] = []
-        self._loaded: list[int] = []
+        self._loaded: dict[tuple[int, int], _Loaded] = {}
+        self._parts = PARTS if len(scenarios) >= MANY else 1
         self._tell = progress if progress is not None else lambda _: None
         base = self._own(book)
         size = [_called(base, one) if isinstance(one, Change) else _called(self._own(one), None) for one in scenarios]
@@ -236,6 +252,9 @@ class Needs:
         warm = None if figures is None else _Figured(figures, self._program(figures.network, whole))
         places = Places(whole)
         self._sides: list[_Sides] = []
+        self.narrowed = 0
+        """In how many scenarios a group that what is posted puts over its cap is taken to take nothing, though a
+        recall could cure that."""
         for number, one in enumerate(scenarios, 1):
             if isinstance(one, Change):
                 change = self._within(one, whole)
@@ -263,7 +282,10 @@ class Needs:
         """``book`` without what the buffer replaces, and calls beyond the horizon."""
         missing = [name for name in self._instead_of if not (book.holdings["holding_id"] == name).any()]
         if missing:
-            raise UsageError(f"holding {missing[0]!r} is not in the book: the buffer cannot take its place.")
+            guess = hint(missing[0], book.holdings["holding_id"]) or "Correct the identifier, or leave it out."
+            raise UsageError(
+                f"of_own: holding {missing[0]!r} is not in the book: the buffer cannot take its place. {guess}".rstrip()
+            )
         frames: dict[str, Any] = {}
         if self._instead_of:
             gone = book.holdings["holding_id"].isin(list(self._instead_of))
@@ -288,7 +310,9 @@ class Needs:
         """What the whole road makes of a scenario."""
         facts = gather(book.in_full, self._facts)
         self._facts = facts
-        network = Problem(facts).network().roads()[-1]
+        roads = Problem(facts).network().roads()
+        self.narrowed += len(roads) > 1
+        network = roads[-1]
         program = self._program(network, book)
         shape = self._shape(program)
         scaling = self._shapes[shape].scaling
@@ -349,8 +373,7 @@ class Needs:
                 return at
         scaled, scaling = scale(program)
         # The program is kept with its shape, so that its id stays its own.
-        self._shapes.append(_Shape(program, scaling, solver_named("highs").load(scaled)))
-        self._loaded.append(-1)
+        self._shapes.append(_Shape(program, scaled, scaling))
         self._at[id(program)] = len(self._shapes) - 1
         return len(self._shapes) - 1
 
@@ -365,11 +388,32 @@ class Needs:
     def all_least(self, price: Floats, scenarios: Sequence[int]) -> Floats:
         """``h_s(price)`` of ``scenarios``, the others' being infinite [scenarios]."""
         need = np.full(len(self), np.inf)
-        for s in scenarios:
-            found = self.least(s, price)
+        for s, found in zip(scenarios, self.each(scenarios, lambda s: self.least(s, price)), strict=True):
             if found is not None:
                 need[s] = found[0]
         return need
+
+    def each(self, scenarios: Sequence[int], ask: Callable[[int], T]) -> list[T]:
+        """``ask`` of each of ``scenarios``, in their order; of different parts at the same time."""
+        by_part: dict[int, list[int]] = {}
+        for at, s in enumerate(scenarios):
+            by_part.setdefault(self._part(s), []).append(at)
+        workers = min(cores(), len(by_part))
+        if workers < 2:
+            return [ask(s) for s in scenarios]
+        found: dict[int, T] = {}
+
+        def of_part(places: Sequence[int]) -> None:
+            for at in places:
+                found[at] = ask(scenarios[at])
+
+        with ThreadPoolExecutor(workers) as pool:
+            for done in [pool.submit(of_part, places) for places in by_part.values()]:
+                done.result()
+        return [found[at] for at in range(len(scenarios))]
+
+    def _part(self, scenario: int) -> int:
+        return scenario * self._parts // len(self)
 
     def lack(self, scenario: int, buffer: Floats, weight: Floats | None = None) -> tuple[float, Floats, Floats] | None:
         """The least value (by ``weight`` [candidates], 1 each) to add to ``buffer``; with prices and the buffer then.
@@ -388,8 +432,7 @@ class Needs:
     def short(self, buffer: Floats, scenarios: Sequence[int]) -> Bools:
         """By scenario, whether it is one of ``scenarios`` and ``buffer`` does not survive it."""
         out = np.zeros(len(self), dtype=np.bool_)
-        for s in scenarios:
-            lack = self.lack(s, buffer)
+        for s, lack in zip(scenarios, self.each(scenarios, lambda s: self.lack(s, buffer)), strict=True):
             out[s] = lack is None or lack[0] > MET * self.size[s]
         return out
 
@@ -411,10 +454,15 @@ class Needs:
     def _solve(self, scenario: int, price: Floats, low: Floats, high: Floats) -> tuple[Floats, Floats] | None:
         """The buffer of least ``price`` between bounds, and its reduced costs; None: there is none."""
         sides = self._sides[scenario]
-        shape, session = self._shapes[sides.shape], self._shapes[sides.shape].session
-        if self._loaded[sides.shape] != scenario:
+        shape, key = self._shapes[sides.shape], (sides.shape, self._part(scenario))
+        if key not in self._loaded:
+            # Without presolve, of which one (1.15.1) takes small feasible programs of this kind for infeasible.
+            self._loaded[key] = _Loaded(HighsSolver().load_growing(shape.scaled))
+        loaded = self._loaded[key]
+        session = loaded.session
+        if loaded.scenario != scenario:
             session.change_row_bounds(sides.row_lower, sides.row_upper)
-            self._loaded[sides.shape] = scenario
+            loaded.scenario = scenario
         in_unit = sides.ratio / self.unit
         count, largest = len(sides.lower), float(np.max(np.abs(price)))
         session.change_column_bounds(

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+import csv
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from collateral_opt.io.folders import check_apart, own_folders, plain_name
 from collateral_opt.io.write import csv_text, money_text, staged_folder
 from collateral_opt.liquidity.projection import COLUMNS, totals
 from collateral_opt.liquidity.records import Projection
 
 MARKER = "totals.csv"
 """The file by which a folder is known for one of ours."""
+NAMELESS = "stress"
+TABLES = ("positions", "calls", "receipts", "findings")
 _HEADS = ("value", "P&L", "margin", "stressed", "stressed P&L", "variation", "margin then", "called")
 _FORMATS = dict.fromkeys((*COLUMNS[3:], "amount"), money_text)
 
@@ -65,11 +68,12 @@ def write_projections(projections: Sequence[Projection], out: Path, *, force: bo
 
     ``totals.csv`` has a row a stress: its name, the sums of the positions' columns and of calls and receipts, in the
     book's base currency. All of it or nothing; ``force`` replaces an earlier folder.
+
+    :raises UsageError: two stresses would share a folder, or ``out`` holds what is not ours.
     """
-    folders = _folders([one.name for one in projections])
-    ours = [MARKER, *folders]
+    folders = _folders(one.name for one in projections)
     written: list[Path] = []
-    with staged_folder(out, force=force, marker=MARKER, ours=ours) as staging:
+    with staged_folder(out, force=force, marker=MARKER, ours=[MARKER, *_earlier(out)]) as staging:
         for one, name in zip(projections, folders, strict=True):
             folder = staging / name
             folder.mkdir()
@@ -78,12 +82,8 @@ def write_projections(projections: Sequence[Projection], out: Path, *, force: bo
                 columns=["code", "severity", "cause", "action"],
                 dtype=object,
             )
-            for file, table in (
-                ("positions", one.positions),
-                ("calls", _dated(one, one.calls.drop(columns="due_date"))),
-                ("receipts", _dated(one, one.receipts)),
-                ("findings", findings),
-            ):
+            calls, receipts = _dated(one, one.calls.drop(columns="due_date")), _dated(one, one.receipts)
+            for file, table in zip(TABLES, (one.positions, calls, receipts, findings), strict=True):
                 (folder / f"{file}.csv").write_text(csv_text(table, _FORMATS), encoding="utf-8", newline="")
                 written.append(out / name / f"{file}.csv")
         summary = pd.DataFrame([_sums(one) for one in projections])
@@ -108,14 +108,21 @@ def _dated(one: Projection, table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(due=pd.Series(told, index=table.index, dtype=object))
 
 
-def _folders(names: Sequence[str]) -> list[str]:
-    """A folder's name for each: letters, digits and hyphens; a number where two would be one."""
-    found: list[str] = []
-    for name in names:
-        bare = re.sub(r"[^\w.]+", "-", name).strip("-.") or "stress"
-        folder, count = bare, 1
-        while folder.casefold() in {other.casefold() for other in (*found, MARKER)}:
-            count += 1
-            folder = f"{bare}-{count}"
-        found.append(folder)
-    return found
+def check_projection_target(out: Path, names: Iterable[str], *, force: bool, book: Path) -> None:
+    """Refuse a folder, or names that would share one, before any work is done. Raises UsageError."""
+    _folders(names)
+    check_apart(out, force=force, book=book, marker=MARKER)
+
+
+def _folders(names: Iterable[str]) -> list[str]:
+    return own_folders(names, what="stresses", otherwise=NAMELESS)
+
+
+def _earlier(out: Path) -> list[str]:
+    """The files that an earlier run wrote into folders, by its own word."""
+    try:
+        with (out / MARKER).open(encoding="utf-8", newline="") as file:
+            folders = [plain_name(row["stress"], NAMELESS) for row in csv.DictReader(file)]
+        return [f"{folder}/{table}.csv" for folder in folders for table in TABLES]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        return []

@@ -8,8 +8,9 @@ formulas.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from math import fsum
 from typing import Any
@@ -21,13 +22,14 @@ from collateral_opt.book import Book
 from collateral_opt.book.codes import finding
 from collateral_opt.book.positions import VALUE
 from collateral_opt.book.tables import hint
+from collateral_opt.credit_support import CollateralTerms, Exposure, Movements, movements
 from collateral_opt.errors import Finding, UsageError
 from collateral_opt.liquidity.naming import Positions
 from collateral_opt.liquidity.records import Projection
 from collateral_opt.liquidity.stress import MarginMove, Shock, Stress, StressFile
 from collateral_opt.liquidity.thresholds import ratings_after, with_thresholds
-from collateral_opt.network.network import Bools, Floats
-from collateral_opt.requirement import margin_calls
+from collateral_opt.network.network import Bools, Floats, Ints
+from collateral_opt.requirement import terms_of
 from collateral_opt.scenarios.draft import Draft
 from collateral_opt.scenarios.kinds import BookChange
 from collateral_opt.scenarios.what_if import WhatIf
@@ -52,6 +54,11 @@ def project(book: Book, stress: Stress, file: StressFile) -> Projection:
         UsageError: the stress names something that is not there, or its figures do not fit: all of it at once.
         BookError: the exposures, or the book under the stress, have an error.
     """
+    return stressed(book, stress, file).projection()
+
+
+def stressed(book: Book, stress: Stress, file: StressFile) -> Stressed:
+    """``book`` with ``stress`` on its positions and margin, before calls are made; raises as :func:`project`."""
     wrong: list[str] = []
     where = f"stress {stress.name}"
     found: list[Finding] = []
@@ -68,29 +75,64 @@ def project(book: Book, stress: Stress, file: StressFile) -> Projection:
         said = "\n".join(f"  {text}" for text in dict.fromkeys(wrong))
         raise UsageError(f"the stress {stress.name!r} does not fit the book:\n{said}")
     under = under_stress(book, stress)
-    desk = _Desk(under, positions.frame, stress, exposures)
-    legs = desk.legs(margins)
+    desk = Desk(under, positions.frame, stress, exposures)
     found += _contradictions(desk, positions.frame, moves, margins, stress, where)
     found += _collateral_left(book, under, stress, where)
-    found += _left_over(legs, file, where)
-    calls, made = _calls(under, legs, file)
-    undated = [str(name) for name, due in zip(made["call_id"], made["due"], strict=True) if pd.isna(due)]
-    if undated:
-        found.append(finding("N934", where, value=undated[0], count=len(undated)))
-    receipts = _receipts(legs)
-    final = _with_calls(under, calls, made, receipts if file.receipts == "count" else receipts.iloc[:0])
-    table = pd.DataFrame(
-        {
-            **{column: positions.frame[column] for column in COLUMNS[:6]},
-            "stressed_market_value": moves.after,
-            "stressed_unrealised_pnl": positions.frame["unrealised_pnl"].to_numpy(np.float64) + moves.change,
-            "variation_margin_call": margins.variation,
-            "stressed_initial_margin": margins.initial,
-            "total_margin_call": margins.total,
-        }
-    )
-    ordered = tuple(sorted(found, key=lambda one: (("error", "warning", "note").index(one.severity), one.code)))
-    return Projection(stress.name, table, final.calls, receipts, ordered, final)
+    return Stressed(stress, file, positions, moves, margins, desk, tuple(found))
+
+
+@dataclass(frozen=True, eq=False)
+class Stressed:
+    """A stress made of a book's positions and margin; ``desk`` has the book under it, and knows how it is called."""
+
+    stress: Stress
+    file: StressFile
+    positions: Positions
+    moves: Moves
+    margins: Margins
+    desk: Desk
+    findings: tuple[Finding, ...]
+
+    @property
+    def kept(self) -> pd.DataFrame:
+        """The book's own calls that are due beside the stress's.
+
+        The arithmetic on exposures counts from what is held: it has the call of today within it.
+        """
+        own, file = self.desk.book.calls, self.file
+        if file.calls == "replace":
+            return own.iloc[:0]
+        if file.exposures is None:
+            return own
+        anew = set(zip(file.exposures["agreement_id"], _margin_types(file.exposures), strict=True))
+        whose = zip(own["agreement_id"], own["margin_type"].fillna("vm"), strict=True)
+        return own[np.array([pair not in anew for pair in whose], dtype=bool)]
+
+    def projection(self) -> Projection:
+        """What the stress calls, and the book that has to meet it."""
+        desk, margins, where = self.desk, self.margins, f"stress {self.stress.name}"
+        legs, found = desk.legs(margins), [*self.findings]
+        found += _left_over(legs, self.file, where)
+        made = made_calls(desk.book, legs, self.kept)
+        undated = [str(name) for name, due in zip(made["call_id"], made["due"], strict=True) if pd.isna(due)]
+        if undated:
+            found.append(finding("N934", where, value=undated[0], count=len(undated)))
+        receipts = received(legs)
+        counted = as_holdings(desk.book, legs if self.file.receipts == "count" else ())
+        final = book_of(desk.book, self.kept, made, counted)
+        frame = self.positions.frame
+        table = pd.DataFrame(
+            {
+                **{column: frame[column] for column in COLUMNS[:6]},
+                "stressed_market_value": self.moves.after,
+                "stressed_unrealised_pnl": frame["unrealised_pnl"].to_numpy(np.float64) + self.moves.change,
+                "variation_margin_call": margins.variation,
+                "stressed_initial_margin": margins.initial,
+                "total_margin_call": margins.total,
+            }
+        )
+        ordered = tuple(sorted(found, key=lambda one: (("error", "warning", "note").index(one.severity), one.code)))
+        return Projection(self.stress.name, table, final.calls, receipts, ordered, final)
 
 
 def totals(projection: Projection) -> dict[str, float]:
@@ -271,22 +313,61 @@ def _moved_margin(margin: Floats, move: MarginMove) -> Floats:
 
 @dataclass(frozen=True)
 class Leg:
-    """What one agreement comes to, of one margin type or (None) of both: above 0 we pay, below 0 we receive."""
+    """What can be called at an agreement, of one margin type or (None) of both."""
 
     agreement: str
     margin_type: str | None
-    amount: float
     currency: str
     due: pd.Timestamp | None
     call_id: str
-    by_stock: bool = False
-    passed: Mapping[str, object] | None = None
-    goes_back: float = 0.0
-    """What we hold of theirs and owe back."""
 
 
-class _Desk:
-    """How the agreements of a book net and call under a stress."""
+@dataclass(frozen=True)
+class Flow(Leg):
+    """Called for what the stress loses: the ``variation`` margin of its positions, more ``initial`` margin, or both.
+
+    ``each``: position by position, without netting. ``added`` is asked for besides.
+    """
+
+    variation: bool = False
+    initial: bool = False
+    each: bool = False
+    added: float = 0.0
+
+
+@dataclass(frozen=True)
+class Stock(Leg):
+    """Called for all that an exposure is short of; ``passed``: other columns of its calls."""
+
+    us: CollateralTerms = field(kw_only=True)
+    them: CollateralTerms = field(kw_only=True)
+    exposure: Exposure = field(kw_only=True)
+    passed: Mapping[str, object] = field(default_factory=dict)
+
+    def after(self, change: float) -> Movements:
+        """What moves once the exposure has: ours to them, or of initial margin theirs to us, by ``change``."""
+        more, stands = Decimal(repr(change)), self.exposure
+        if stands.of_them is not None:
+            return movements(self.us, self.them, replace(stands, of_them=stands.of_them + more))
+        return movements(self.us, self.them, replace(stands, amount=stands.amount + more))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What comes of a leg, in its currency: we ``pay`` and ``receive``, and ``give_back`` what we hold of theirs."""
+
+    leg: Flow | Stock
+    pay: float
+    receive: float
+    give_back: float = 0.0
+
+
+class Desk:
+    """How the agreements of a book net and call under a stress; ``frame`` are the positions before it, in full.
+
+    Raises:
+        BookError: the exposures have an error.
+    """
 
     def __init__(self, book: Book, frame: pd.DataFrame, stress: Stress, exposures: pd.DataFrame | None) -> None:
         self.book, self.stress, self.exposures = book, stress, exposures
@@ -295,25 +376,58 @@ class _Desk:
         self.nets = dict(zip(agreements["agreement_id"], agreements["nets"], strict=True))
         self.rate = frame["currency"].map(book.rates).to_numpy(np.float64)
         margined = frame[frame["agreement_id"].notna()]
-        self.rows: dict[str, np.ndarray[Any, Any]] = {
+        self.rows: dict[str, Ints] = {
             str(name): rows.index.to_numpy() for name, rows in margined.groupby("agreement_id", sort=False)
         }
+        self._stocks = list(self._by_stock())
 
-    def legs(self, margins: Margins, only: str | None = None) -> list[Leg]:
-        """Every leg that is not zero, in the order of the agreements; ``only`` one of them."""
-        by_flow = [a for a in self.currency if only in (None, a) and (a in self.rows or a in margins.added)]
+    def legs_of(self, added: Mapping[str, float]) -> list[Flow | Stock]:
+        """Every leg that there can be, in the order of the agreements; ``added``: asked for beside positions."""
         stocked = self._types_by_stock()
-        found = [leg for name in by_flow for leg in self._by_flow(name, margins, stocked.get(name, frozenset()))]
-        found += self._by_stock(margins, only)
-        place = {name: i for i, name in enumerate(self.currency)}
-        return sorted((leg for leg in found if leg.amount or leg.goes_back), key=lambda leg: place[leg.agreement])
+        found: list[Flow | Stock] = []
+        for name in self.currency:
+            if name in self.rows or name in added:
+                found += self._by_flow(name, added.get(name, 0.0), stocked.get(name, frozenset()))
+            taken = {leg.call_id for leg in found}
+            for stock in (leg for leg in self._stocks if leg.agreement == name):
+                is_bare = stock.call_id in taken and stock.margin_type is None
+                found.append(replace(stock, call_id=f"{stock.call_id} vm") if is_bare else stock)
+        return found
+
+    def legs(self, margins: Margins, only: str | None = None) -> list[Asked]:
+        """What comes of every leg that is not zero, in the order of the agreements; ``only`` of one of them."""
+        legs = [leg for leg in self.legs_of(margins.added) if only in (None, leg.agreement)]
+        asked = [self._asked(leg, margins) for leg in legs]
+        return [one for one in asked if one.pay or one.receive or one.give_back]
 
     def called(self, margins: Margins, agreement: str) -> float:
         """All that the agreement calls, in its currency."""
         rates = self.book.rates
         own = rates[self.currency[agreement]]
-        legs = self.legs(margins, agreement)
-        return fsum(leg.amount * rates[leg.currency] / own for leg in legs if leg.amount > 0)
+        return fsum(one.pay * rates[one.leg.currency] / own for one in self.legs(margins, agreement))
+
+    def added_to(self, stock: Stock, added: Mapping[str, float]) -> float:
+        """What agreements ask for beside their positions that the exposure of ``stock`` takes, in its currency."""
+        more = added.get(stock.agreement, 0.0) if stock.exposure.of_them is not None else 0.0
+        return more * self.book.rates[self.currency[stock.agreement]] / self.book.rates[stock.currency] if more else 0.0
+
+    def _asked(self, leg: Flow | Stock, margins: Margins) -> Asked:
+        if isinstance(leg, Stock):
+            if leg.exposure.of_them is not None:
+                change = [*self._sum(leg, margins.more_initial), self.added_to(leg, margins.added)]
+            else:
+                change = [-one for one in self._sum(leg, margins.variation)]
+            moved = leg.after(net(change))
+            return Asked(leg, float(moved.deliver), float(moved.receive), float(moved.give_back))
+        variation = self._sum(leg, margins.variation) if leg.variation else []
+        initial = self._sum(leg, margins.more_initial) if leg.initial else []
+        if not leg.each:
+            total = net([*variation, *initial, leg.added])
+            return Asked(leg, max(0.0, total), max(0.0, -total))
+        longest = max(len(variation), len(initial))
+        alone = [net([*variation[i : i + 1], *initial[i : i + 1]]) for i in range(longest)]
+        total = net([*(max(0.0, one) for one in alone), leg.added])
+        return Asked(leg, max(0.0, total), net([*(max(0.0, -one) for one in alone), max(0.0, -total)]))
 
     def _types_by_stock(self) -> dict[str, frozenset[str]]:
         """The margin types of each agreement that the exposures speak of."""
@@ -323,76 +437,57 @@ class _Desk:
         names = self.exposures["agreement_id"].tolist()
         return {n: frozenset(t for m, t in zip(names, types, strict=True) if m == n) for n in dict.fromkeys(names)}
 
-    def _sum(self, name: str, figures: Floats, currency: str) -> list[float]:
-        """The agreement's figures, position by position, in ``currency``."""
-        rows = self.rows.get(name)
+    def _sum(self, leg: Leg, figures: Floats) -> list[float]:
+        """The figures of the leg's agreement, position by position, in its currency."""
+        rows = self.rows.get(leg.agreement)
         if rows is None:
             return []
-        own = self.book.rates[currency]
+        own = self.book.rates[leg.currency]
         converted: list[float] = (figures[rows] * (self.rate[rows] / own)).tolist()
         return converted
 
-    def _by_flow(self, name: str, margins: Margins, stocked: frozenset[str]) -> Iterator[Leg]:
+    def _by_flow(self, name: str, added: float, stocked: frozenset[str]) -> Iterator[Flow]:
         """What the stress loses at an agreement is called, what it gains is received; nothing else is looked at."""
-        currency, nets = self.currency[name], self.nets[name] or "margin_type"
-        variation = [] if "vm" in stocked else self._sum(name, margins.variation, currency)
-        initial = [] if "im" in stocked else self._sum(name, margins.more_initial, currency)
-        added = [] if "im" in stocked else [margins.added.get(name, 0.0)]
+        nets, types = self.nets[name] or "margin_type", [kind for kind in ("vm", "im") if kind not in stocked]
 
-        def leg(kind: str | None, amounts: Iterable[float], word: str = "") -> Leg:
-            return Leg(name, kind, _net(amounts), currency, self.due(name, kind), f"{name}{word}")
+        def flow(kind: str | None, call_id: str) -> Flow:
+            has = {one: one in types and kind in (None, one) for one in ("vm", "im")}
+            return Flow(
+                name, kind, self.currency[name], self.due(name, kind), call_id,
+                variation=has["vm"], initial=has["im"], each=nets == "none", added=added if has["im"] else 0.0,
+            )  # fmt: skip
 
         if nets == "margin_type":
-            yield leg("vm", variation, " vm")
-            yield leg("im", [*initial, *added], " im")
-        elif nets == "all":
-            yield leg(None, [*variation, *initial, *added])
-        else:
-            longest = max(len(variation), len(initial))
-            alone = [_net([*variation[i : i + 1], *initial[i : i + 1]]) for i in range(longest)]
-            yield leg(None, [*(max(0.0, one) for one in alone), *added])
-            yield leg(None, [min(0.0, one) for one in alone])
+            yield from (flow(kind, f"{name} {kind}") for kind in types)
+        elif types:
+            yield flow(None, name)
 
-    def _by_stock(self, margins: Margins, only: str | None) -> Iterator[Leg]:
-        """What the arithmetic of the credit support annex makes of the exposures after the stress."""
+    def _by_stock(self) -> Iterator[Stock]:
+        """An agreement and margin type that the exposures speak of, by the arithmetic of the credit support annex."""
         if self.exposures is None:
             return
-        table = self.exposures
-        names, currencies, types = table["agreement_id"].tolist(), table["currency"].tolist(), _margin_types(table)
-        columns = {c: table[c].astype(object).tolist() for c in ("exposure", "exposure_them") if c in table}
-        for i, (name, currency, kind) in enumerate(zip(names, currencies, types, strict=True)):
-            if name not in self.currency or currency not in self.book.rates:
-                continue
-            if kind == "im":
-                change = [*self._sum(name, margins.more_initial, currency)]
-                if name in margins.added:
-                    rate = self.book.rates[self.currency[name]] / self.book.rates[currency]
-                    change.append(margins.added[name] * rate)
-                column = "exposure_them"
-            else:
-                change, column = [-one for one in self._sum(name, margins.variation, currency)], "exposure"
-            if column in columns:
-                columns[column][i] = _plus(columns[column][i], _net(change))
-        stressed = table.assign(**{c: pd.Series(v, index=table.index, dtype=object) for c, v in columns.items()})
         # The stress may have taken an agreement away.
-        stressed = stressed[stressed["agreement_id"].isin([only] if only is not None else list(self.currency))]
+        table = self.exposures[self.exposures["agreement_id"].isin(list(self.currency))]
         given = "call_id" in table
-        for row in margin_calls(stressed).to_dict("records") if len(stressed) else ():
-            name, kind, amount = str(row["agreement_id"]), row["margin_type"], float(row["amount"])
-            ours, back = row["party"] == "us", row["action"] == "return" and row["party"] == "us"
+        for passed, us, them, exposure in terms_of(table) if len(table) else ():
+            name, kind = (
+                str(passed["agreement_id"]),
+                None if passed["margin_type"] is None else str(passed["margin_type"]),
+            )
             due = self.due(name, kind or "vm")
-            if not {name, kind or "vm"} & set(self.stress.due) and row["due"] is not None:
-                due = _time(row["due"])
-            yield Leg(
+            if not {name, kind or "vm"} & set(self.stress.due) and passed["due"] is not None:
+                due = _time(passed["due"])
+            told = given and passed["call_id"] != name
+            yield Stock(
                 agreement=name,
                 margin_type=kind,
-                amount=0.0 if back else amount if ours else -amount,
-                currency=str(row["currency"]),
+                currency=us.currency,
                 due=due,
-                call_id=str(row["call_id"]) if given and row["call_id"] != name else f"{name} {kind}" if kind else name,
-                by_stock=True,
-                passed={key: row[key] for key in ("schedule", "priority") if row[key] is not None},
-                goes_back=amount if back else 0.0,
+                call_id=str(passed["call_id"]) if told else f"{name} {kind}" if kind else name,
+                us=us,
+                them=them,
+                exposure=exposure,
+                passed={key: passed[key] for key in ("schedule", "priority") if passed[key] is not None},
             )
 
     def due(self, agreement: str, kind: str | None) -> pd.Timestamp | None:
@@ -420,44 +515,31 @@ def _time(cell: object) -> pd.Timestamp | None:
     return at if at.tzinfo is not None else None
 
 
-def _net(amounts: Iterable[float]) -> float:
+def net(amounts: Iterable[float]) -> float:
+    """Their sum, to :data:`DECIMALS`."""
     return round(fsum(amounts), DECIMALS) + 0.0
-
-
-def _plus(cell: object, change: float) -> object:
-    """A cell of the exposures after its change; what is no number stays what it is, to be found by the arithmetic."""
-    try:
-        return Decimal(str(cell)) + Decimal(repr(change))
-    except ArithmeticError:
-        return cell
 
 
 # -------------------- the book under the stress
 
 
-def _calls(under: Book, legs: Sequence[Leg], file: StressFile) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """All calls, and those that the stress makes; each with the columns of a book's."""
-    kept = under.calls.iloc[:0] if file.calls == "replace" else under.calls
-    # The arithmetic on exposures counts from what is held: it has the call of today within it.
-    anew = {(leg.agreement, leg.margin_type or "vm") for leg in legs if leg.by_stock}
-    if file.exposures is not None:
-        anew |= set(zip(file.exposures["agreement_id"], _margin_types(file.exposures), strict=True))
-    whose = zip(kept["agreement_id"], kept["margin_type"].fillna("vm"), strict=True)
-    kept = kept[np.array([pair not in anew for pair in whose], dtype=bool)]
+def made_calls(under: Book, asked: Sequence[Asked], kept: pd.DataFrame) -> pd.DataFrame:
+    """A row for each leg that we pay, with the columns of a book's calls, under names that none of ``kept`` has."""
     taken, rows = set(kept["call_id"]), []
-    for leg in legs:
-        if leg.amount <= 0:
+    for one in asked:
+        if one.pay <= 0:
             continue
+        leg = one.leg
         name = leg.call_id
         while name in taken:
             name += " stress" if name == leg.call_id else "'"
         taken.add(name)
         rows.append(
             {
-                **(leg.passed or {}),
+                **(leg.passed if isinstance(leg, Stock) else {}),
                 "call_id": name,
                 "agreement_id": leg.agreement,
-                "amount": leg.amount,
+                "amount": one.pay,
                 "currency": leg.currency,
                 "due": leg.due,
                 "margin_type": leg.margin_type,
@@ -471,20 +553,26 @@ def _calls(under: Book, legs: Sequence[Leg], file: StressFile) -> tuple[pd.DataF
         priority=pd.to_numeric(made["priority"]).astype(np.float64),
         due_date=here.astype("datetime64[ns]"),
     )
-    both = [part for part in (kept, made[under.calls.columns]) if len(part)]
-    return pd.concat(both, ignore_index=True) if both else kept.reset_index(drop=True), made
+    return made[under.calls.columns]
 
 
-def _receipts(legs: Sequence[Leg]) -> pd.DataFrame:
+def received(asked: Sequence[Asked]) -> pd.DataFrame:
+    """What flows to us: agreement_id, margin_type, amount, currency, due."""
     columns = ("agreement_id", "margin_type", "amount", "currency", "due")
-    rows = [(leg.agreement, leg.margin_type, -leg.amount, leg.currency, leg.due) for leg in legs if leg.amount < 0]
+    rows = [
+        (one.leg.agreement, one.leg.margin_type, one.receive, one.leg.currency, one.leg.due)
+        for one in asked
+        if one.receive > 0
+    ]
     frame = pd.DataFrame(rows, columns=list(columns), dtype=object)
     due = pd.to_datetime(frame["due"], utc=True).astype("datetime64[ns, UTC]")
     return frame.assign(amount=frame["amount"].astype(np.float64), due=due)
 
 
-def _with_calls(under: Book, calls: pd.DataFrame, made: pd.DataFrame, counted: pd.DataFrame) -> Book:
-    """The book with these calls, and what is received counted among its holdings."""
+def book_of(under: Book, kept: pd.DataFrame, made: pd.DataFrame, counted: pd.DataFrame) -> Book:
+    """The book with the calls that are ``kept`` and ``made``, and the holdings ``counted`` among its own."""
+    both = [part for part in (kept, made) if len(part)]
+    calls = pd.concat(both, ignore_index=True) if both else kept.reset_index(drop=True)
     frames: dict[str, Any] = {"calls": calls}
     for name in ("pins", "instructions"):
         frame: pd.DataFrame = getattr(under, name)
@@ -492,7 +580,7 @@ def _with_calls(under: Book, calls: pd.DataFrame, made: pd.DataFrame, counted: p
         if gone.any():
             frames[name] = frame[~gone].reset_index(drop=True)
     if len(counted):
-        frames["holdings"] = pd.concat([under.holdings, _as_holdings(under, counted)], ignore_index=True)
+        frames["holdings"] = pd.concat([under.holdings, counted], ignore_index=True)
     book = under.replace(**frames)
     # Checked again, a due date would be the day in UTC.
     days = {**dict(zip(under.calls["call_id"], under.calls["due_date"], strict=True)),
@@ -501,14 +589,22 @@ def _with_calls(under: Book, calls: pd.DataFrame, made: pd.DataFrame, counted: p
     return replace(book, calls=book.calls.assign(due_date=dates))
 
 
-def _as_holdings(under: Book, receipts: pd.DataFrame) -> pd.DataFrame:
+def as_holdings(under: Book, asked: Sequence[Asked]) -> pd.DataFrame:
+    """A holding of cash for each leg of which something is received, ready when it is due, named after its call."""
     cash = under.assets[under.assets["asset_type"] == "cash"]
     asset = dict(zip(cash["currency"][::-1], cash["asset_id"][::-1], strict=True))
+    receipts = received(asked)
     strangers = sorted(set(receipts["currency"]) - set(asset))
     if strangers:
         raise UsageError(f"receipts: the book has no cash in {', '.join(strangers)} to hold them as. Add it to assets.")
-    names = [f"receipt {' '.join(filter(None, key))}" for key in zip(receipts["agreement_id"], receipts["margin_type"],
-                                                                       strict=True)]  # fmt: skip
+    taken, names = set(under.holdings["holding_id"]), []
+    for one in asked:
+        if one.receive > 0:
+            name = f"receipt {one.leg.call_id}"
+            while name in taken:
+                name += "'"
+            taken.add(name)
+            names.append(name)
     rows = pd.DataFrame(
         {"holding_id": names, "asset_id": receipts["currency"].map(asset), "quantity": receipts["amount"],
          "cost_bps": 0.0, "settle_hours": 0.0, "ready_at": receipts["due"]}
@@ -542,11 +638,21 @@ def _require_names(book: Book, stress: Stress, file: StressFile, say: Say) -> No
     for name in sorted(map(str, exposed)):
         known(name, "exposures")
     if file.exposures is not None:
+        margined = set(book.positions["agreement_id"].dropna())
+        rows = Counter(zip(file.exposures["agreement_id"], _margin_types(file.exposures), strict=True))
+        for (name, kind), count in rows.items():
+            if count > 1 and name in margined:
+                say(
+                    f"exposures: agreement {name!r} has {count} rows of {kind}, and positions that would move each of "
+                    "them. Leave one of the rows, or give each an agreement of its own."
+                )
         for currency in sorted(set(map(str, file.exposures["currency"].dropna())) - set(book.rates)):
             say(f"exposures: there is no rate for {currency}. Add it to fx.")
         for cell in file.exposures["due"].dropna() if "due" in file.exposures else ():
             if str(cell).strip() and _time(cell) is None:
                 say(f"exposures: {cell} is no time with an offset. Write 2026-03-24T15:00:00+01:00.")
+    for name in file.ratings:
+        known(name, "ratings", ("us",))
     terms = book.thresholds
     for name in stress.downgrade:
         known(name, "downgrade", ("us",))
@@ -560,7 +666,7 @@ def _require_names(book: Book, stress: Stress, file: StressFile, say: Say) -> No
 
 
 def _contradictions(
-    desk: _Desk, frame: pd.DataFrame, moves: Moves, margins: Margins, stress: Stress, where: str
+    desk: Desk, frame: pd.DataFrame, moves: Moves, margins: Margins, stress: Stress, where: str
 ) -> Iterator[Finding]:
     """W921: a stated variation margin that the value's change contradicts, and what would be called otherwise."""
     for name in stress.variation_margin:
@@ -611,14 +717,14 @@ def _collateral_left(book: Book, under: Book, stress: Stress, where: str) -> Ite
             yield finding("N931", where, value=str(shock.of), worth=money, holding=held["holding_id"].iloc[0])
 
 
-def _left_over(legs: Sequence[Leg], file: StressFile, where: str) -> Iterator[Finding]:
+def _left_over(asked: Sequence[Asked], file: StressFile, where: str) -> Iterator[Finding]:
     """N932, N933: what flows to us and is not used, and what we owe back of theirs."""
-    for leg in legs:
-        if leg.goes_back:
-            back = f"{_money(leg.goes_back)} {leg.currency}"
-            yield finding("N933", where, agreement=leg.agreement, value=back)
-        if leg.amount < 0 and file.receipts == "ignore":
-            yield finding("N932", where, agreement=leg.agreement, value=f"{_money(-leg.amount)} {leg.currency}")
+    for one in asked:
+        name, currency = one.leg.agreement, one.leg.currency
+        if one.give_back:
+            yield finding("N933", where, agreement=name, value=f"{_money(one.give_back)} {currency}")
+        if one.receive and file.receipts == "ignore":
+            yield finding("N932", where, agreement=name, value=f"{_money(one.receive)} {currency}")
 
 
 def _money(amount: float, *, signed: bool = False) -> str:

@@ -32,6 +32,7 @@ from eligibility_rules.vocabulary import Frozen, Text
 
 MARKER = "buffer.json"
 FILES = (MARKER, "buffer.html", "buffer.csv", "scenarios.csv", "curve.csv")
+_AIMS = {"cost": "the cheapest", "value": "the smallest", "cvar": "the cheapest whose worst lack nothing in the mean"}
 NotNegative = Annotated[float, Field(ge=0, le=1e16, allow_inf_nan=False)]
 
 
@@ -141,7 +142,8 @@ class BufferReport:
     """A plan, and what it is read with.
 
     ``scenarios``: scenario, need (the least value of a buffer that survives it alone; NaN: none does), survived, lost;
-    ``curve`` as :func:`~collateral_opt.liquidity.buffer.curve`, where asked for.
+    ``curve`` as :func:`~collateral_opt.liquidity.buffer.curve`, where asked for; ``narrowed``: in how many scenarios
+    a limit that is broken today is taken to stay so.
     """
 
     plan: BufferPlan
@@ -151,6 +153,7 @@ class BufferReport:
     currency: str
     as_of: str
     book: str
+    narrowed: int = 0
 
 
 def report(
@@ -202,7 +205,8 @@ def report(
     )
     drawn = curve(base, needs, candidates, aim=aim, seconds=seconds, progress=progress) if with_curve else None
     settings = book.settings
-    return BufferReport(plan, candidates, table, drawn, settings.base_currency, settings.as_of.isoformat(), book.digest)
+    as_of = settings.as_of.isoformat()
+    return BufferReport(plan, candidates, table, drawn, settings.base_currency, as_of, book.digest, needs.narrowed)
 
 
 def write_buffer(found: BufferReport, out: Path, *, force: bool = False) -> list[Path]:
@@ -234,6 +238,7 @@ def write_buffer(found: BufferReport, out: Path, *, force: bool = False) -> list
         "scenarios": plan.scenarios,
         "survived": plan.survived,
         "lost": list(plan.lost),
+        "limits_broken_today": found.narrowed,
         "rounds": plan.rounds,
     }
     formats_of = {"value": money_text, "cost_a_year": money_text, "need": money_text, "bound": money_text}
@@ -260,14 +265,14 @@ def page(found: BufferReport) -> str:
     lines["outcome"] = lines["outcome"].mask(found.scenarios["lost"], "lost")
     cards = [
         ("Buffer", money(plan.value, 0), f"proven within {100 * plan.gap:.4f} %"),
-        ("Cost a year", money(plan.cost_a_year, 0), f"as {plan.aim} asks"),
-        ("Survived", f"{plan.survived:,}", f"of {plan.scenarios:,} scenarios, {plan.share:.4g} of them asked for"),
+        ("Cost a year", money(plan.cost_a_year, 0), _AIMS.get(plan.aim, plan.aim)),
+        ("Survived", f"{plan.survived:,}", f"of {plan.scenarios:,} scenarios; {100 * plan.share:.6g} % were asked for"),
         ("Lost", f"{len(plan.lost):,}", "whatever the buffer has of these"),
     ]
     parts = [
         (
             c.name,
-            decimal_text(plan.quantities[c.name]),
+            f"{plan.quantities[c.name]:,.12g}",
             money(plan.values[c.name], 0),
             money(plan.values[c.name] * c.cost_bps / BASIS_POINTS, 0),
         )

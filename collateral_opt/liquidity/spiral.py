@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Literal, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -38,12 +38,16 @@ MEASURES: Mapping[Measure, str] = {
     "short": "a share hedged by short futures from the start, netted, the margin it frees kept as cash",
     "short_unfreed": "the same, the margin it frees spent",
     "put": "a share hedged by puts that pay variation margin and leave initial margin as it is",
-    "put_netted": "the same, where puts lower initial margin too",
+    "put_netted": "the same, where puts lower initial margin too, and what that frees is spent on them",
 }
 _SHARES: tuple[Measure, ...] = ("short", "short_unfreed", "put", "put_netted")
 _NONE = 1e-12
 """Of the first call: less than this is nothing."""
-_SCAN = 64
+_SCAN, _SCAN_ANEW = 64, 2
+_CLOSE_ANEW = 1e-6
+"""Of what a hedge's share is told: the linear program does not tell apart what is closer."""
+_OWN_FUNDS = 5
+"""Its place in a row of a course."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,9 @@ class Case:
 
     ``positions`` are as the stress leaves them (``initial_margin`` after it); ``margin`` is the initial margin posted
     before it. ``called`` is what the stress calls in all, ``variation`` the variation margin that it takes on balance:
-    what is called of it, less ``received``, what others pay us of it and meets no call. ``means`` is what can be paid
-    by the time it is due, ``own_funds`` what the firm is worth before the stress, and ``loss`` what the stress takes
+    what is called of it, less ``received``, what others pay us of it. ``means`` is what can be paid by the time it is
+    due, with what is received by then if that counts; ``arriving`` comes from others after that, and is there when the
+    first sale settles. ``own_funds`` is what the firm is worth before the stress, and ``loss`` what the stress takes
     from that (None: ``variation``; more where positions that are not margined lose too).
     """
 
@@ -65,11 +70,13 @@ class Case:
     own_funds: float
     loss: float | None = None
     received: float = 0.0
+    arriving: float = 0.0
 
     def __post_init__(self) -> None:
+        figures = ("means", "margin", "called", "arriving")
         wrong = [
             f"{name} is {value:g} (must be 0 or more)"
-            for name, value in (("means", self.means), ("margin", self.margin), ("called", self.called))
+            for name, value in ((name, getattr(self, name)) for name in figures)
             if not value >= 0
         ]
         if wrong:
@@ -165,6 +172,7 @@ def _course(case: Case, impact: Impact, mode: Mode, days: int, participation: fl
         return ended("insolvent" if state.own_funds < -nothing else "paid", 1)
     if state.own_funds < -nothing and mode == "reduce":
         return ended("insolvent", 1)
+    state.unpaid -= case.arriving
     last = days if mode == "close_out" else most_days
     for day in range(1, last + 1):
         if mode == "close_out":
@@ -182,7 +190,7 @@ def _course(case: Case, impact: Impact, mode: Mode, days: int, participation: fl
             if not state.sellable:
                 return ended("closed", day + 1)
     if mode == "close_out":
-        gone = [1 if at == 0 else int(row[0]) + 1 for at, row in enumerate(rows) if row[5] < -nothing]
+        gone = [1 if at == 0 else int(row[0]) + 1 for at, row in enumerate(rows) if row[_OWN_FUNDS] < -nothing]
         return ended("insolvent", gone[0]) if gone else ended("closed", days + 1)
     return ended("open", last)
 
@@ -196,6 +204,8 @@ class _State:
         self.units = np.array([abs(p.units) for p in case.positions])
         self.sign = np.array([-1.0 if p.units < 0 else 1.0 for p in case.positions])
         self.margined = np.array([p.margined for p in case.positions], dtype=np.bool_)
+        self.pledged = np.array([p.pledged for p in case.positions])
+        self.covers = np.array([p.covers for p in case.positions])
         self.brings = self.margined | (self.sign > 0)  # to buy back what needs no margin only costs
         self.arrival = np.array([p.price for p in case.positions])
         value = self.units * self.arrival
@@ -234,14 +244,16 @@ class _State:
         price = self.arrival * (1 - self.sign * after)
         got = self.arrival * (1 - self.sign * np.where(selling > 0, average, 0.0))
         rest = self.left - selling
-        loss = self.sign * (selling * (self.price - got) + rest * (self.price - price))
+        loss = self.sign * (selling * (self.price - got) + (rest + self.pledged) * (self.price - price))
         margin = self.rate * (self.left * self.price - rest * price)
         return price, loss, np.where(self.margined, margin, self.sign * selling * got)
 
     def unpaid_after(self, selling: Floats) -> float:
-        """What is called and not paid once the sale has settled; only what is margined has its losses called."""
-        _, loss, released = self.after(selling)
-        return self.unpaid - float((released - np.where(self.margined, loss, 0.0)).sum())
+        """What is called and not paid once the sale has settled: losses on what is margined, and what collateral of a
+        lower price no longer covers, are called besides."""
+        price, loss, released = self.after(selling)
+        uncovered = self.sign * self.pledged * self.covers * (self.price - price)
+        return self.unpaid - float((released - np.where(self.margined, loss, 0.0) - uncovered).sum())
 
     def sell(self, selling: Floats) -> tuple[float, float, float]:
         """Make the sale; its value at the prices before, the loss, and what it released or brought."""
@@ -269,6 +281,8 @@ class _State:
                 remaining -= 1.0
             return sale
 
+        if self.unpaid <= nothing:
+            return np.zeros(len(cap))
         before = 0.0
         for step in range(1, _SCAN + 1):
             way = step / _SCAN
@@ -294,8 +308,11 @@ def _least(fine: Callable[[float], bool], low: float, high: float) -> float:
 def with_measure(case: Case, measure: Measure, size: float, haircut: float = 0.0) -> Case:
     """The case, had that been in place: an amount of money (of bonds: their value), or a share between 0 and 1.
 
-    A hedge takes its share of what the stress loses on margined positions; futures are netted with them, so that units
-    and margins are smaller by that share, from before the stress on. Premiums are not counted.
+    A hedge takes its share of what the stress takes on margined positions, as if they were one agreement and all that
+    is called came of them: where there are more, the calls of a book with the hedge must be found anew (``hedged`` of
+    :func:`least`). Futures are netted with the positions, so that units and margins are smaller by that share, from
+    before the stress on, and so is what others pay us; puts pay on what loses, and leave what gains alone. Premiums
+    are not counted.
     """
     if measure == "cash":
         return replace(case, means=case.means + size, own_funds=case.own_funds + size)
@@ -305,29 +322,36 @@ def with_measure(case: Case, measure: Measure, size: float, haircut: float = 0.0
         return replace(case, means=case.means + size * (1 - haircut), own_funds=case.own_funds + size)
     keep = 1.0 - size
     initial = case.called - case.variation_called
+    is_put = measure in ("put", "put_netted")
+    saved = (case.variation_called if is_put else case.variation) * size
     hedged = replace(
         case,
-        variation=case.variation * keep,
-        received=case.received * keep,
-        loss=case.lost - case.variation * size,
+        variation=case.variation - saved,
+        received=case.received * (1.0 if is_put else keep),
+        loss=case.lost - saved,
         called=max(0.0, case.variation_called * keep + initial * (1.0 if measure == "put" else keep)),
     )
+    return in_place(hedged, case, measure, size)
+
+
+def in_place(hedged: Case, case: Case, measure: Measure, share: float) -> Case:
+    """``hedged``, with calls and losses as the hedge leaves them, with its margin and positions of ``case``."""
     if measure == "put":
-        return hedged
-    scaled = tuple(
-        replace(p, units=p.units * keep, initial_margin=p.initial_margin * keep)
-        if p.margined and measure in ("short", "short_unfreed")
-        else replace(p, initial_margin=p.initial_margin * keep)
-        if p.margined
-        else p
+        return replace(hedged, positions=case.positions, margin=case.margin)
+    keep, freed = 1.0 - share, case.margin * share
+    smaller = keep if measure in ("short", "short_unfreed") else 1.0
+    positions = tuple(
+        replace(p, units=p.units * smaller, initial_margin=p.initial_margin * keep) if p.margined else p
         for p in case.positions
     )
-    freed = case.margin * size
+    left = replace(hedged, positions=positions, margin=case.margin - freed)
     if measure == "short":
-        return replace(hedged, positions=scaled, margin=case.margin - freed, means=case.means + freed)
-    if measure == "short_unfreed":
-        return replace(hedged, positions=scaled, margin=case.margin - freed, own_funds=case.own_funds - freed)
-    return replace(hedged, positions=scaled)
+        return replace(left, means=left.means + freed)
+    return replace(left, own_funds=left.own_funds - freed)
+
+
+Hedged = Callable[[Measure, float], Case]
+"""A case with a hedge of a share: see :func:`least`."""
 
 
 def least(
@@ -340,11 +364,13 @@ def least(
     haircut: float = 0.0,
     days: int = 2,
     participation: float = 1.0,
+    hedged: Hedged | None = None,
 ) -> float | None:
     """The smallest size of the measure that would have saved the firm, by the simulation itself; None: none does.
 
     ``paid``: the first call is met. ``solvent``: own funds are left at the end, however it comes (a close-out is not
-    prevented). Money, or a share between 0 and 1. ``haircut`` is that of the bonds.
+    prevented). Money, or a share between 0 and 1. ``haircut`` is that of the bonds. ``hedged`` makes the case with a
+    hedge, in place of :func:`with_measure`; it may take long, so that it is asked as seldom as can be.
 
     :raises UsageError: a measure that is not known, or a haircut outside [0, 1).
     """
@@ -352,35 +378,86 @@ def least(
         raise UsageError(f"There is no measure {measure!r}; there are {', '.join(MEASURES)}.")
     if not 0 <= haircut < 1:
         raise UsageError(f"The haircut of the bonds is {haircut:g} (must be 0 or more, and below 1).")
+    anew = hedged if hedged is not None and measure in _SHARES else None
 
-    def saved(size: float) -> bool:
-        changed = with_measure(case, measure, size, haircut)
+    def lacking(size: float) -> float:
+        """Money by which it fails; 0 or less where it is saved."""
+        changed = anew(measure, size) if anew is not None else with_measure(case, measure, size, haircut)
+        nothing = _NONE * max(case.called, 1.0)
         if aim == "paid":
-            # to 1e-12 of the call, so that a sum of floats that is a hair above it counts as paid
-            return changed.unmet <= 1e-12 * max(case.called, 1.0)
-        return _course(changed, impact, mode, days, participation).outcome != "insolvent"
+            # a sum of floats that is a hair above what is called counts as paid
+            return changed.called - changed.means - nothing
+        course = _course(changed, impact, mode, days, participation)
+        return -min(row[_OWN_FUNDS] for row in course.rows) - nothing
 
-    if saved(0.0):
+    if lacking(0.0) <= 0:
         return 0.0
-    if measure in _SHARES:
-        high = 1.0
-    else:
+    high = 1.0
+    if measure not in _SHARES:
         high = max(case.called, case.lost, 1.0)
         worth = sum(p.value for p in case.positions) + case.called + case.lost + abs(case.own_funds)
-        while not saved(high) and high < 4 * worth / (1 - haircut):
+        while lacking(high) > 0 and high < 4 * worth / (1 - haircut):
             high *= 2
-    return _first(saved, high)
+    steps, close = (_SCAN, 1e-12) if anew is None else (_SCAN_ANEW, _CLOSE_ANEW)
+    return _first(lacking, high, steps, close * high)
 
 
-def _first(saved: Callable[[float], bool], high: float) -> float | None:
-    """The least size up to ``high`` that saves; what saves at one size need not at a larger one (None: none does)."""
-    before = 0.0
-    for step in range(1, _SCAN + 1):
-        size = high * step / _SCAN
-        if saved(size):
-            return _least(saved, before, size)
-        before = size
+def _first(lacking: Callable[[float], float], high: float, steps: int, close: float) -> float | None:
+    """The least size up to ``high`` that saves, looked for in so many ``steps`` (None: none does), to ``close``.
+
+    What saves at one size need not at a larger one.
+    """
+    known = [(0.0, lacking(0.0))]
+    for step in range(1, steps + 1):
+        size = high * step / steps
+        found = lacking(size)
+        if found <= 0:
+            return _crossing(lacking, known, (size, found), close)
+        known.append((size, found))
     return None
+
+
+def _crossing(
+    lacking: Callable[[float], float], low: Sequence[tuple[float, float]], high: tuple[float, float], close: float
+) -> float:
+    """Where ``lacking`` crosses nothing between the last of ``low``, sizes that fail with what they lack, and ``high``.
+
+    Told ``close`` above it. What lacks is mostly linear in pieces, often just nothing where it is not above nothing. So
+    the next size is where the line through two known ones crosses, a hair further: the last two that fail, or where
+    there is something to spare, one of each side. Where that saves, it is looked at from just below; every fourth size
+    is the middle.
+    """
+    failed, (saved, spare) = list(low[-2:]), high
+    confirms = False
+    for number in range(200):
+        size, lacked = failed[-1]
+        if saved - size <= close:
+            break
+        guess, is_line = (size + saved) / 2, False
+        if confirms:
+            guess = saved - 0.9 * close
+        elif number % 4 < 3 and -spare > 1e-6 * lacked:
+            guess, is_line = size + (saved - size) * lacked / (lacked - spare), True
+        elif number % 4 < 3 and len(failed) > 1 and failed[-2][1] > lacked:
+            guess, is_line = size + lacked * (size - failed[-2][0]) / (failed[-2][1] - lacked), True
+        if not size < guess + close / 10 < saved:
+            guess, is_line = (size + saved) / 2, False
+        elif is_line:
+            guess += close / 10
+        found = lacking(guess)
+        confirms = is_line and 0 <= -found <= 1e-5 * lacked
+        if found <= 0:
+            saved, spare = guess, found
+        else:
+            failed.append((guess, found))
+    return saved
+
+
+class _How(TypedDict):
+    haircut: float
+    days: int
+    participation: float
+    hedged: Hedged | None
 
 
 def savers(
@@ -391,14 +468,18 @@ def savers(
     haircut: float = 0.02,
     days: int = 2,
     participation: float = 1.0,
+    hedged: Hedged | None = None,
 ) -> pd.DataFrame:
-    """Each measure's least size: measure, what, unit (money or share), paid, solvent (NaN: no size does)."""
+    """Each measure's least size: measure, what, unit (money or share), paid, solvent (NaN: no size does).
+
+    ``hedged`` as for :func:`least`.
+    """
+    more: _How = {"haircut": haircut, "days": days, "participation": participation, "hedged": hedged}
     rows = []
     for measure, what in MEASURES.items():
-        sizes = [
-            least(measure, case, impact, mode, aim=aim, haircut=haircut, days=days, participation=participation)
-            for aim in ("paid", "solvent")
-        ]
+        sizes = [least(measure, case, impact, mode, aim=aim, **more) for aim in ("paid", "solvent")]
+        if hedged is not None and measure in _SHARES:
+            sizes = [None if size is None else round(size, 6) for size in sizes]  # no more is known of them
         rows.append([measure, what, "share" if measure in _SHARES else "money", *sizes])
     table = pd.DataFrame(rows, columns=["measure", "what", "unit", "paid", "solvent"])
     return table.astype({"paid": np.float64, "solvent": np.float64})

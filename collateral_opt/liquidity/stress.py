@@ -24,7 +24,7 @@ from collateral_opt.requirement import read_exposures
 from collateral_opt.scenarios.figure import Assets, DueMove, Figure, read_figure, read_plain
 from collateral_opt.scenarios.kinds import BookChange
 from collateral_opt.scenarios.words import read_changes, read_yaml, sentences, worded
-from eligibility_rules.scalars import PROBLEM, problem, text_of
+from eligibility_rules.scalars import PROBLEM, problem, shown, text_of
 from eligibility_rules.vocabulary import Frozen, Text, leaf_columns, leaves
 
 US = "us"
@@ -73,7 +73,7 @@ class Shock(Frozen):
         if (None in by_class) == (None in by_factor) or any(
             part is not None for part in (by_factor if None not in by_class else by_class)
         ):
-            raise problem("a shock is neither of a class nor of a factor", "", "Write {of, value} or {factor, by}")
+            raise problem("a shock is either of a class or of a factor", "", "Write {of, value} or {factor, by}")
         if self.factor is not None and self.on != "positions":
             raise problem("a factor moves positions only", "", "Take `on` out, or write {of, value}")
         return self
@@ -154,6 +154,7 @@ class StressFile(Frozen):
         calls: whether the book's own calls are due beside the stress's.
         receipts: whether what flows to us is there to be used.
         folder: paths in the file are relative to it.
+        files: what is read besides, by this file's word.
         sections: the keys in :data:`SECTIONS` that are there, as written.
     """
 
@@ -163,6 +164,7 @@ class StressFile(Frozen):
     calls: Literal["keep", "replace"] = "keep"
     receipts: Literal["ignore", "count"] = "ignore"
     folder: Path = Path()
+    files: tuple[Path, ...] = ()
     sections: Mapping[str, Any] = {}
 
     @classmethod
@@ -180,7 +182,7 @@ class StressFile(Frozen):
         if not isinstance(form, Mapping):
             wrong.append("there is no stress in it. Write `stresses:` and below it `NAME:` with what happens.")
             return None
-        known = [name for name in cls.model_fields if name not in ("folder", "sections")]
+        known = [name for name in cls.model_fields if name not in ("folder", "files", "sections")]
         for key in form:
             if key not in (*known, *SECTIONS):
                 guess = hint(str(key), (*known, *SECTIONS)) or f"The keys are {', '.join((*known, *SECTIONS))}. "
@@ -191,7 +193,10 @@ class StressFile(Frozen):
             named = {}
         data: dict[str, Any] = {key: form[key] for key in known if key in form and key != "exposures"}
         data["stresses"] = {str(name): _form(str(name), one, wrong) for name, one in named.items()}
-        data |= {"folder": folder, "sections": {key: form[key] for key in SECTIONS if key in form}}
+        sections = {key: form[key] for key in SECTIONS if key in form}
+        history = sections["generator"].get("file") if isinstance(sections.get("generator"), Mapping) else None
+        files = tuple(folder / name for name in (form.get("exposures"), history) if isinstance(name, str))
+        data |= {"folder": folder, "files": files, "sections": sections}
         try:
             file = cls.model_validate(data)
         except ValidationError as error:
@@ -200,9 +205,17 @@ class StressFile(Frozen):
         if wrong:
             return None
         path = form.get("exposures")
-        if path is None or isinstance(path, pd.DataFrame):
-            return file.model_copy(update={"exposures": path})
-        return file.model_copy(update={"exposures": read_exposures(folder / str(path))})
+        if isinstance(path, str):
+            if not (folder / path).is_file():
+                wrong.append(
+                    f"exposures: {folder / path} is no file. Correct the path, which is relative to this file."
+                )
+                return None
+            path = read_exposures(folder / path)
+        elif path is not None and not isinstance(path, pd.DataFrame):
+            wrong.append(f"exposures: {shown(path)} is no file. Write its path, such as exposures.csv.")
+            return None
+        return file.model_copy(update={"exposures": path})
 
     def stress(self, name: str | None = None) -> Stress:
         """The stress of that name; without one, the only one there is. Raises UsageError."""
@@ -234,7 +247,8 @@ def read_stresses(path: str | Path) -> StressFile:
 def _form(name: str, raw: object, wrong: list[str]) -> object:
     """A stress's mapping with its changes to the book read."""
     if not isinstance(raw, Mapping):
-        wrong.append(f"{name}: says nothing. Write below it shocks, values, initial_margin, downgrade, due or book.")
+        said = "says nothing" if raw in (None, "") else f"is {shown(raw)}, which says nothing"
+        wrong.append(f"{name}: {said}. Write below it shocks, values, initial_margin, downgrade, due or book.")
         return {"name": name}
     form = {**raw, "name": name}
     if "book" in form:

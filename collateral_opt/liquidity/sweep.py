@@ -271,10 +271,18 @@ def _begin(folder: Path, identity: Mapping[str, Any], *, resume: bool, force: bo
             raise UsageError(f"{folder} holds a sweep. Go on with --resume, or begin anew with --force.")
         if not resume or there != identity:
             shutil.rmtree(folder / "parts", ignore_errors=True)
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    elif folder.exists() and (not folder.is_dir() or not all(map(_is_left_over, folder.iterdir()))):
         raise UsageError(f"{folder} is not empty and holds no {MARKER}, so it is left alone. Choose another folder.")
-    (folder / "parts").mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     _write(marker, json.dumps(identity, indent=2) + "\n")
+    (folder / "parts").mkdir(exist_ok=True)
+
+
+def _is_left_over(entry: Path) -> bool:
+    """Whether this is all there is of a sweep that ended while it began."""
+    if entry.name == "parts":
+        return entry.is_dir() and not any(entry.iterdir())
+    return entry.name.startswith(f".{MARKER}.") and entry.name.endswith(".partial")
 
 
 def _kept(folder: Path, part: _Part) -> str | None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from fractions import Fraction
+from functools import cache, cached_property
 
 import numpy as np
 import pandas as pd
@@ -21,8 +22,9 @@ from collateral_opt.io.report_tables import cost_of_proceeds
 from collateral_opt.network import Problem
 from collateral_opt.network.facts import NANOSECONDS_PER_HOUR, gather
 from collateral_opt.network.network import Ints, Kind
-from collateral_opt.optimiser import optimise
+from collateral_opt.optimiser import Solved, solved
 from collateral_opt.result import Result
+from collateral_opt.result.answer import Answer, Line
 from collateral_opt.solve.linear import linear_optima
 from collateral_opt.solve.registry import solver_named
 from collateral_opt.solve.seam import Limits
@@ -120,8 +122,11 @@ class Waterfall:
         return frame
 
 
-def waterfall(result: Result, order: Sequence[str] = ()) -> Waterfall:
-    """The sources of ``result`` in the order of use: in time before late, then the cheapest, the soonest, by name.
+def waterfall(answered: Result | Solved, order: Sequence[str] = ()) -> Waterfall:
+    """The sources of an answer in the order of use: in time before late, then the cheapest, the soonest, by name.
+
+    What a source costs is right to the cent of what :func:`~collateral_opt.optimiser.solved` found; from a result alone
+    it is the sum of its lines, each rounded to the cent.
 
     With ``order``, names of sources, the book is answered again as a desk would that turns to the next source only when
     the one before is used up; sources it does not name come last, by name.
@@ -130,8 +135,9 @@ def waterfall(result: Result, order: Sequence[str] = ()) -> Waterfall:
         UsageError: ``order`` names something twice, or what is no source.
         SolverError: the solver gave up on the book in that order.
     """
+    result, answer = (answered, None) if isinstance(answered, Result) else (answered.result, answered.answer)
     reached = _Reached(result.book)
-    sources = _in_order(result, reached)
+    sources = _in_order(result, reached, answer)
     calls, allocation = result.calls, result.allocation
     delivered = allocation["action"] == "deliver"
     fall = Waterfall(
@@ -170,7 +176,8 @@ class _Reached:
         self.sources, self.uses = problem.facts.sources, problem.facts.uses
         self.assets = problem.facts.assets
         kind = self.uses.kind
-        edges = problem.edges(lambda use, at: at if kind[use] in (Kind.CALL, Kind.FACILITY) else at[:0])
+        taking = (Kind.CALL, Kind.FACILITY)
+        edges = problem.edges(lambda use: problem.open_to(use)[: None if kind[use] in taking else 0])
         to_call = kind[edges.use] == Kind.CALL
         source, use = edges.source[to_call], edges.use[to_call]
         times = dict(zip(book.calls["call_id"], book.calls["due"], strict=True))
@@ -244,10 +251,10 @@ class _Free:
         return wanted
 
 
-def _in_order(result: Result, reached: _Reached) -> tuple[Source, ...]:
+def _in_order(result: Result, reached: _Reached, answer: Answer | None) -> tuple[Source, ...]:
     """Every holding that a call takes and every facility."""
     sources, book = reached.sources, result.book
-    used, cost, passed_on, spent = _spent(result)
+    used, cost, passed_on, spent = _spent(result, answer)
     as_of = pd.Timestamp(book.settings.as_of).tz_convert("UTC")
     kinds = dict(zip(book.facilities["facility_id"], book.facilities["kind"], strict=True))
     once = dict(zip(book.facilities["facility_id"], book.facilities["one_off_bps"].tolist(), strict=True))
@@ -291,7 +298,9 @@ Named = tuple[str, bool]
 """A source by its name, and whether it is a facility."""
 
 
-def _spent(result: Result) -> tuple[dict[Named, float], dict[Named, float], dict[str, float], dict[str, float]]:
+def _spent(
+    result: Result, answer: Answer | None
+) -> tuple[dict[Named, float], dict[Named, float], dict[str, float], dict[str, float]]:
     """Cover and cost of each source; what facilities pass on to others; market value of all that each has spent."""
     used: dict[Named, float] = defaultdict(float)
     cost: dict[Named, float] = defaultdict(float)
@@ -311,7 +320,32 @@ def _spent(result: Result) -> tuple[dict[Named, float], dict[Named, float], dict
         if row["from_facility_id"] is not None:
             passed_on[row["from_facility_id"]] += row["market_value"]
             spent[row["from_facility_id"]] += row["market_value"]
-    return used, cost, passed_on, spent
+    return used, cost if answer is None else _exact_costs(answer), passed_on, spent
+
+
+def _exact_costs(answer: Answer) -> dict[Named, float]:
+    """What each source costs that goes to a call or an agreement, with what was given for it; each rounded once."""
+    sources, uses = answer.network.sources, answer.network.uses
+    lines_to: dict[int, list[Line]] = defaultdict(list)
+    for line in answer.lines:
+        lines_to[line.use].append(line)
+
+    @cache
+    def rate(facility: int) -> Fraction:
+        """What a unit of its proceeds costs; ends, as a facility is given only proceeds that are had earlier."""
+        cost = answer.production_cost(facility)
+        cost += sum((with_proceeds(line) for line in lines_to[int(sources.funded_by[facility])]), Fraction(0))
+        produced = answer.produced(facility)
+        return cost / produced if produced else Fraction(0)
+
+    def with_proceeds(line: Line) -> Fraction:
+        return line.cost + (line.market_value * rate(line.source) if sources.is_facility[line.source] else 0)
+
+    costs: dict[Named, Fraction] = defaultdict(Fraction)
+    for line in answer.lines:
+        if line.use < uses.demands:
+            costs[sources.ids[line.source], bool(sources.is_facility[line.source])] += with_proceeds(line)
+    return {name: float(cost) for name, cost in costs.items()}
 
 
 def _given(result: Result, facility: str) -> tuple[tuple[str, float], ...]:
@@ -344,7 +378,7 @@ def _fixed_order(result: Result, reached: _Reached, order: tuple[str, ...]) -> F
     low, high = 0, len(order)
     while high - low > 1:
         middle = (low + high) // 2
-        missing = _least_shortfall(_barred(book, reached, order[middle:]))
+        missing = least_shortfall(_barred(book, reached, order[middle:]))
         low, high = (low, middle) if missing <= result.summary["shortfall_bound"] + slack else (middle, high)
     # Whole lots may need one source more than the linear program does.
     for count in range(high, len(order) + 1):
@@ -353,10 +387,11 @@ def _fixed_order(result: Result, reached: _Reached, order: tuple[str, ...]) -> F
         rates = [r for name, r in zip(reached.sources.ids, reached.rate_bps.tolist(), strict=True) if name in allowed]
         dear = 10.0 * max([100.0, *(abs(r) for r in rates if np.isfinite(r))])
         priced = _dearer(_barred(book, reached, order[count:]), last, dear)
-        answer = optimise(priced.replace(settings={"mip_gap": _MIP_GAP}))
+        found = solved(priced.replace(settings={"mip_gap": _MIP_GAP}))
+        answer = found.result
         if float(answer.summary["total_shortfall"]) <= float(result.summary["total_shortfall"]) + slack:
             break
-    used, cost, _, spent = _spent(answer)
+    used, cost, _, spent = _spent(answer, found.answer)
     is_facility = bool((book.facilities["facility_id"] == last).any())
     years = book.settings.horizon_days / book.settings.day_count
     lines = answer.allocation[answer.allocation["action"] == "deliver"]
@@ -377,8 +412,8 @@ def _fixed_order(result: Result, reached: _Reached, order: tuple[str, ...]) -> F
     )
 
 
-def _least_shortfall(book: Book) -> float:
-    """What the linear program of ``book`` leaves short, in base currency."""
+def least_shortfall(book: Book) -> float:
+    """What the linear program of ``book`` leaves its calls short of, in base currency: before it looks at cost."""
     limits = Limits.for_a_run(book.settings.time_limit_s, None)
     optima = linear_optima(Problem(gather(book)), solver_named("highs"), limits)
     return min(optimum.least_shortfall for optimum in optima)

@@ -7,7 +7,8 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +21,7 @@ from collateral_opt.network.build import Problem
 from collateral_opt.network.exact import FLOAT
 from collateral_opt.network.facts import Facts, gather
 from collateral_opt.network.network import Bools, Cap, Floats, Ints, LimitBlock, Network, View
-from collateral_opt.network.posted import PostedLine
+from collateral_opt.network.posted import PostedLine, by_agreement
 from collateral_opt.network.reduction import like_uses, with_uses
 from collateral_opt.network.switches import counts_lines
 from collateral_opt.scenarios.change import PlacedChange
@@ -29,6 +30,10 @@ from collateral_opt.solve.entries import GOLDEN
 
 SAME = 1e-9
 """What lies at a place and its cap differ by more than this share, or it is not said here which is more."""
+
+
+LITTLE = 0.01
+"""Where less than this share of what the book asks for is asked, the program's tolerances are too coarse for it."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,8 @@ class Figures:
         self._asset_at = _positions(book.assets["asset_id"], assets.ids)
         self.sources = Sources.of(facts, network)
         self._facility_at, self._facility_rate = _facilities(book, facts)
-        self._stays = _stays(book)
+        self._stays = _stays(book, whole)
+        self._terms = self._schedules_in_force()
         self._speaks_of_capacity = _speaks_of_capacity(network)
         self._rate = np.ones(uses.calls)
         self._rate[self._call_at] = [book.rates[currency] for currency in book.calls["currency"]]
@@ -164,11 +170,26 @@ class Figures:
         amount[at] = change.calls[1] * self._rate[at]
         return amount
 
+    def _schedules_in_force(self) -> list[tuple[Ints, Ints]]:
+        """Where calls of an agreement have several schedules: the calls of each, and the rows that are there for it."""
+        uses = self.whole.uses
+        by_schedule: dict[tuple[int, str], list[int]] = {}
+        for call, agreement in enumerate(self._agreement.tolist()):
+            by_schedule.setdefault((agreement, uses.schedule[call]), []).append(call)
+        several = Counter(agreement for agreement, _ in by_schedule)
+        return [
+            (np.array(calls, dtype=np.int64), self._standing.rows_of(agreement, schedule))
+            for (agreement, schedule), calls in by_schedule.items()
+            if several[agreement] > 1
+        ]
+
     def after(self, change: PlacedChange) -> Numbers | None:
         """The numbers after ``change``; None where it changes more than numbers."""
         unit_value, quantity, cost = self._unit_value, self._quantity, self.network.edges.cost_bps
         amount, capacity = self._amounts(change), self._capacity
         if self._stays[change.calls[0][change.calls[1] == 0]].any():
+            return None
+        if 0 < np.sum(amount) < LITTLE * np.sum(self._amount):
             return None
         if len(change.capacities[0]):
             at = self._facility_at[change.capacities[0]]
@@ -213,7 +234,9 @@ class Figures:
         network, model = self.network, self.model
         calls, facilities = network.uses.calls, len(network.uses.facilities)
         called = _sums(self._agreement, amount - self._amount, len(network.agreement_ids))
-        left = self._standing.left(called, unit_value)
+        # The limits of a schedule are in force while a call of it is made.
+        lapsed = [rows for calls, rows in self._terms if not amount[calls].any()]
+        left = self._standing.left(called, unit_value, np.concatenate([self.use_at[:0], *lapsed]))
         if left is None:
             return None
         required = np.append(_sums(self.use_at, amount, calls), network.uses.lacking[calls : model.asking])
@@ -236,18 +259,34 @@ def _facilities(book: Book, facts: Facts) -> tuple[Ints, Floats]:
     return at, rate
 
 
-def _stays(book: Book) -> Bools:
-    """By row of the book's calls whether more than an amount goes if it is not made.
+def _stays(book: Book, facts: Facts) -> Bools:
+    """By row of the book's calls whether more than its amount and its limits go if it is not made.
 
-    What lies at an agreement is read under the margin type of its calls, if they have one; and the limits of a schedule
-    that a call names are in force at its agreement.
+    What lies at an agreement is read under the margin type of its calls, if they have one.
     """
-    of_agreement = book.calls.groupby("agreement_id")[["margin_type", "schedule"]].nunique(dropna=False)
-    several = book.calls["agreement_id"].map(of_agreement["margin_type"] > 1).to_numpy(dtype=bool)
-    named = book.calls["agreement_id"].map(of_agreement["schedule"] > 1).to_numpy(dtype=bool)
-    holds: Bools = book.calls["agreement_id"].isin(book.posted["agreement_id"]).to_numpy(dtype=bool)
-    stays: Bools = named | (holds & (several | bool(book.house_limits)))
+    types: dict[str, set[str | None]] = {}
+    for agreement, kind in zip(book.calls["agreement_id"], book.calls["margin_type"], strict=True):
+        types.setdefault(agreement, set()).add(kind)
+    lying = by_agreement(facts.posted)
+    place = {name: at for at, name in enumerate(facts.agreements.ids)}
+    stay = {
+        name
+        for name, kinds in types.items()
+        if place[name] in lying and (book.house_limits or _is_read_by_type(facts, lying[place[name]], kinds))
+    }
+    stays: Bools = book.calls["agreement_id"].isin(list(stay)).to_numpy(dtype=bool)
     return stays
+
+
+def _is_read_by_type(facts: Facts, lines: Sequence[PostedLine], kinds: Set[str | None]) -> bool:
+    """Whether what lies at one agreement counts for more or less once only some of its calls' types are left."""
+    if len(kinds) < 2:
+        return False
+    at, assets = lines[0].agreement, [line.asset for line in lines]
+    schedule, currency = facts.agreements.schedule[at], facts.agreements.currency[at]
+    read = [facts.eligibility.match(schedule, currency, kind) for kind in (None, *sorted(filter(None, kinds)))]
+    counts = [[one.factors[one.factor_code[k]] if one.eligible[k] else None for k in assets] for one in read]
+    return any(one != counts[0] for one in counts)
 
 
 def _speaks_of_capacity(network: Network) -> Bools:
@@ -317,12 +356,14 @@ class _Standing:
         self._unit_value = network.assets.unit_value
         self._room, self._share, self._lies = np.zeros((3, rows))
         self._agreement, self._shut = np.full(rows, -1), np.zeros(rows, dtype=bool)
+        self._schedule: list[str | None] = [None] * rows
         self._rigid = np.zeros(len(self._unit_value), dtype=bool)
         for at, cap in zip(first.tolist(), caps, strict=False):
             mine = slice(at, at + len(cap.room))
             self._room[mine], self._share[mine], self._lies[mine] = cap.room, cap.share, cap.lies
             self._agreement[mine], self._shut[mine] = cap.agreement, cap.shut
             self._rigid |= cap.rigid
+            self._schedule[mine] = [cap.schedule] * len(cap.room)
         slopes = [cap.slopes() for cap in caps]
         self._row, self._asset, self._slope = _together(
             [(at + row, asset, slope) for at, (row, asset, slope) in zip(first.tolist(), slopes, strict=False)]
@@ -343,13 +384,26 @@ class _Standing:
         """Whether the assets in ``moved`` may have other prices in the same rows."""
         return not bool((moved & self._rigid).any())
 
-    def left(self, called: Floats, unit_value: Floats) -> Floats | None:
-        """What each row leaves, nothing where its group is shut; None unless the same groups are shut, beyond doubt."""
+    def rows_of(self, agreement: int, schedule: str) -> Ints:
+        """The rows of limits of a schedule at an agreement."""
+        named = np.array([one == schedule for one in self._schedule], dtype=bool)
+        return np.flatnonzero(named & (self._agreement == agreement))
+
+    def left(self, called: Floats, unit_value: Floats, lapsed: Ints) -> Floats | None:
+        """What each row leaves: nothing where its group is shut, all in those that have ``lapsed``.
+
+        None unless the same groups are shut, beyond doubt.
+        """
         moved = self._slope * (unit_value - self._unit_value)[self._asset]
         left = self._room + np.append(called, 0.0)[self._agreement] * self._share
         left += np.bincount(self._row, moved, minlength=len(left))
         doubtful = (np.abs(left) <= SAME * self._lies) | ((left < 0) != self._shut)
-        return None if (doubtful & (self._lies > 0)).any() else np.where(self._shut, 0.0, left)
+        doubtful &= self._lies > 0
+        # What a group takes that was shut has no columns.
+        doubtful[lapsed] = self._shut[lapsed]
+        left = np.where(self._shut, 0.0, left)
+        left[lapsed] = np.inf
+        return None if doubtful.any() else left
 
 
 class _Cap:
@@ -369,6 +423,7 @@ class _Cap:
         self.room: Floats = cap - self.lies
         self.shut = block.shut[groups]
         self.agreement = block.agreement
+        self.schedule = block.kinds.name[0] if block.kinds is not None else None
         follows = block.cap.of == "requirement" and block.agreement >= 0
         self.share = np.full(len(groups), block.cap.share if follows else 0.0)
         self.rigid = self._rigid(edge_asset)

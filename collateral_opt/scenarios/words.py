@@ -226,8 +226,28 @@ def worded(detail: Mapping[str, Any]) -> str:
     if detail["type"] == "literal_error":
         return f"{field} is {value}. Write one of {context.get('expected')}."
     if detail["type"] in ("model_type", "dict_type", "model_attributes_type"):
-        return f"{value or field} is not a mapping. Write {{key: value, ...}}."
+        said = f"{field} is {value}, which is" if value and names else f"{value or field} is"
+        return f"{said} not a mapping. Write {{key: value, ...}}."
+    if detail["type"] in ("tuple_type", "list_type"):
+        said = f"{field} is {value}, which is" if names else f"{value} is"
+        return f"{said} no list. Write [{value}], or its lines below it, each after a hyphen."
+    if detail["type"].startswith("int_"):
+        return f"{field} is {value}, which is no whole number. Write one, such as 2."
+    if detail["type"] in ("float_parsing", "float_type", "finite_number"):
+        return f"{field} is {value}, which is no number. Write a decimal number, such as 0.02."
+    for name, bound in _BOUNDS.items():
+        if detail["type"] == name:
+            return f"{field} is {value}. Write a number {bound.format(context[_LIMITS[name]])}."
     return f"{field} is {value}: {detail['msg']}."
+
+
+_BOUNDS = {
+    "greater_than": "above {:g}",
+    "greater_than_equal": "of {:g} or more",
+    "less_than": "below {:g}",
+    "less_than_equal": "of {:g} at most",
+}
+_LIMITS = {"greater_than": "gt", "greater_than_equal": "ge", "less_than": "lt", "less_than_equal": "le"}
 
 
 def sentences(context: Mapping[str, Any]) -> str:

@@ -143,7 +143,7 @@ def test_lost_scenarios_shorten_the_tail() -> None:
     [
         ([BONDS], "let cash that is held be one of the candidates"),
         ([Candidate("cash", "USD", 0)], "no candidate costs anything"),
-        ([Candidate("cash", "USD", 10, most=1e6)], "the most of each candidate is not enough"),
+        ([Candidate("cash", "USD", 10, most=1e6)], r"the most of each candidate \(cash 1,000,000.00\) is not enough"),
     ],
 )
 def test_what_cannot_be_sized_is_said(candidates: list[Candidate], said: Any) -> None:

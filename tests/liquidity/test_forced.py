@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from collateral_opt import read_book
+from collateral_opt import Book, read_book
 from collateral_opt.cli import app
 from collateral_opt.errors import UsageError
-from collateral_opt.liquidity.forced import FILES, ForcedSale, case_of, forced_sale, read_terms, sellable
+from collateral_opt.liquidity.forced import FILES, ForcedSale, Hedges, case_of, forced_sale, read_terms, sellable
 from collateral_opt.liquidity.impact import PowerLaw, SquareRoot
 from collateral_opt.liquidity.projection import project
+from collateral_opt.liquidity.spiral import Case, Measure, least, spiral
 from collateral_opt.liquidity.stress import StressFile, read_stresses
 from collateral_opt.optimiser import optimise
 
@@ -162,13 +164,213 @@ def test_what_others_pay_us_is_no_part_of_what_is_called(tmp_path: Path) -> None
     assert paid["put_netted"] == pytest.approx(0.4)  # 25 (1 - s) = 15
 
 
+def _two_legs(tmp_path: Path, *, nets: str = "", cash: float = 12e6) -> Path:
+    """A long future of 100m at A with 5m of margin, and a short one of 20m at B, or at A where that ``nets`` all."""
+    book = tmp_path / "book"
+    shutil.copytree(EXAMPLE, book)
+    (book / "agreements.csv").write_text(
+        f"agreement_id,counterparty,schedule,base_currency,nets\nA,Clearer,cash-only,USD,{nets}\n"
+        "B,Broker,cash-only,USD,\n",
+        encoding="utf-8",
+    )
+    (book / "positions.csv").write_text(
+        "position_id,agreement_id,instrument,asset_type,market_value,initial_margin,adv,daily_volatility\n"
+        "LONG,A,future,equity,100000000,5000000,50000000,0.01\n"
+        f"SHORT,{'A' if nets else 'B'},future,equity,-20000000,0,50000000,0.01\n",
+        encoding="utf-8",
+    )
+    holdings = book / "holdings.csv"
+    holdings.write_text(holdings.read_text(encoding="utf-8").replace("15000000", f"{cash:.0f}"), encoding="utf-8")
+    return book
+
+
+def _case(book: Book, file: StressFile) -> Case:
+    projection = project(book, file.stress(), file)
+    return case_of(book, projection, optimise(projection.book))
+
+
+def _fall(receipts: str, due: dict[str, str] | None = None, mode: str = "reduce") -> StressFile:
+    return StressFile.from_mapping(
+        {
+            "receipts": receipts,
+            "stresses": {
+                "fall": {
+                    "shocks": [{"of": "equity", "value": "-20%"}],
+                    "initial_margin": [{"of": {"position_id": "LONG"}, "multiplier": "2"}],
+                    "due": due or {"vm": "+8h", "im": "+8h"},
+                }
+            },
+            "liquidation": {"mode": mode},
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("receipts", "nets", "unmet", "paid"),
+    [
+        # 25m called, 4m received, 12m of cash. Futures on s: 25 (1 - s) = 12 + 5 s, or 12 where what is freed is spent;
+        # puts on what loses: 20 (1 - s) + 5 = 12, netted 25 (1 - s) = 12.
+        ("ignore", "", 13e6, {"short": 13 / 30, "short_unfreed": 13 / 25, "put": 13 / 20, "put_netted": 13 / 25}),
+        # What is received is there: 4m, with futures 4 (1 - s) of it, with puts all.
+        ("count", "", 9e6, {"short": 9 / 26, "short_unfreed": 9 / 21, "put": 9 / 20, "put_netted": 9 / 25}),
+        # One call of 20 - 4 + 5: futures 21 (1 - s), puts 20 (1 - s) - 4 + 5, netted 25 (1 - s) - 4.
+        ("ignore", "all", 9e6, {"short": 9 / 26, "short_unfreed": 9 / 21, "put": 9 / 20, "put_netted": 9 / 25}),
+    ],
+)
+def test_hedges_are_projected_with_what_they_leave_of_receipts(
+    tmp_path: Path, receipts: str, nets: str, unmet: float, paid: dict[Measure, float]
+) -> None:
+    file, book = _fall(receipts), read_book(_two_legs(tmp_path, nets=nets))
+    projection = project(book, file.stress(), file)
+    case = case_of(book, projection, optimise(projection.book))
+    assert case.unmet == pytest.approx(unmet)
+    assert case.lost == pytest.approx(16e6)
+    hedged = Hedges(book, projection, file, case, None)
+    assert {name: least(name, case, hedged=hedged) for name in paid} == pytest.approx(paid, abs=1e-6)
+
+
+@pytest.mark.parametrize(("receipts", "cash", "sold"), [("count", 22e6, 0.0), ("ignore", 22e6, 1.0)])
+def test_what_is_received_too_late_is_there_the_day_after(
+    tmp_path: Path, receipts: str, cash: float, sold: float
+) -> None:
+    """25m are due after 4 hours, and 22m there: 3m short. 4m come after 20 hours: where they count nothing is sold."""
+    file = _fall(receipts, {"A": "+4h", "B": "+20h"})
+    case = _case(read_book(_two_legs(tmp_path, cash=cash)), file)
+    assert case.unmet == pytest.approx(3e6)
+    assert case.arriving == (pytest.approx(4e6) if receipts == "count" else 0)
+    end = spiral(case, mode="reduce")
+    assert (end.outcome, end.ends) == ("cured", 2)
+    assert (end.days["sold"].sum() > 0) == (sold > 0)
+    if receipts == "count":
+        assert end.days["unpaid"].tolist() == pytest.approx([3e6, -1e6])
+        assert end.own_funds == pytest.approx(case.own_funds - 16e6)
+
+
+def test_a_stress_of_exchange_rates_takes_from_own_funds_what_they_take() -> None:
+    """Margin of EUR 1m, a future of EUR 10m that falls by a tenth, a euro of 1.10 that rises to 1.21. Before: 15m and
+    1.1m. After: 15m, margin of 1.21m, less variation margin of EUR 1m, 1.21m: the stress takes 1.1m."""
+    book = read_book(EXAMPLE)
+    positions = pd.DataFrame(
+        {
+            "position_id": ["FUT"],
+            "agreement_id": ["CLEARING"],
+            "instrument": ["f"],
+            "asset_type": ["equity"],
+            "currency": ["EUR"],
+            "market_value": [10e6],
+            "initial_margin": [1e6],
+        }
+    )
+    book = book.replace(positions=positions, fx=pd.DataFrame({"currency": ["EUR"], "rate": [1.1]}))
+    stress = {"shocks": [{"of": "equity", "value": "-10%"}], "book": ["fx:EUR=+10%"]}
+    file = StressFile.from_mapping({"stresses": {"s": stress}})
+    case = _case(book, file)
+    assert case.called == pytest.approx(1.21e6)
+    assert case.own_funds == pytest.approx(16.1e6)
+    assert case.own_funds - case.lost == pytest.approx(15e6)
+
+
+def _pledging(*, schedules: dict[str, Any] | None = None, **more: Any) -> Book:
+    """Bonds of 20m, a call of 8.1m that takes them at 10 %, and one of 7m on futures that takes cash, of which there
+    are 5m: 9m of bonds are delivered, 2m are short, and 11m of bonds are free."""
+    table: dict[str, Any] = {
+        "assets": pd.DataFrame(
+            {"asset_id": ["USD", "BOND"], "asset_type": ["cash", "debt"], "currency": ["USD"] * 2, "price": [None, 1.0]}
+        ),
+        "holdings": pd.DataFrame(
+            {
+                "holding_id": ["CASH", "BONDS"],
+                "asset_id": ["USD", "BOND"],
+                "quantity": [5e6, 20e6],
+                "cost_bps": [9.0, 1.0],
+            }
+        ),
+        "agreements": pd.DataFrame(
+            {"agreement_id": ["CSA", "CCP"], "counterparty": ["Bank", "Clearer"], "schedule": ["wide", "cash"]}
+        ),
+        "calls": pd.DataFrame({"call_id": ["C"], "agreement_id": ["CSA"], "amount": [8.1e6], "currency": ["USD"]}),
+        "positions": pd.DataFrame(
+            {
+                "position_id": ["FUT", "BONDS"],
+                "agreement_id": ["CCP", None],
+                "instrument": ["future", "BOND"],
+                "asset_type": ["equity", None],
+                "market_value": [70e6, None],
+                "quantity": [None, 20e6],
+                "initial_margin": [0.0, None],
+                "adv": [None, 10e6],
+                "daily_volatility": [None, 0.02],
+                "illiquid": [True, False],
+            }
+        ),
+        **more,
+    }
+    cash = {"label": "cash", "when": {"asset_type": "cash"}, "haircut": 0}
+    bonds = {"label": "bonds", "when": {"asset_type": "debt"}, "haircut": "0.1"}
+    return Book.from_tables(
+        table,
+        settings={"as_of": "2026-03-24T08:00:00-04:00", "base_currency": "USD"},
+        schedules={"cash": {"rules": [cash]}, "wide": {"rules": [cash, bonds]}, **(schedules or {})},
+    )
+
+
+FUTURES_FALL = StressFile.from_mapping(
+    {
+        "stresses": {"fall": {"shocks": [{"of": "equity", "value": "-10%"}]}},
+        "liquidation": {"mode": "reduce", "impact": {"temporary": "0"}},
+    }
+)
+
+
+def test_what_is_delivered_as_collateral_is_not_sold_again() -> None:
+    """With c = 0.314 * 2 % / 10m, x bonds sold bring x (1 - c x / 2), and the fall of c x takes 0.9 c x from each of
+    the 9m that are collateral: 2m = x - c x^2 / 2 - 8.1m c x. Own funds lose c x^2 / 2 on what is sold, and c x on each
+    of the 20m - x that are left, sold or not."""
+    book = _pledging()
+    found = forced_sale(book, FUTURES_FALL.stress(), FUTURES_FALL)
+    (bonds,) = found.case.positions
+    assert (bonds.units, bonds.pledged, bonds.covers) == (pytest.approx(11e6), pytest.approx(9e6), pytest.approx(0.9))
+    assert found.summary["pledged"] == {"BONDS": pytest.approx(9e6)}
+    assert found.case.unmet == pytest.approx(2e6)
+    # 25m of holdings before; the future loses 7m
+    assert (found.case.own_funds, found.case.lost) == (pytest.approx(25e6), pytest.approx(7e6))
+    c = 0.314 * 0.02 / 10e6
+    slope = 1 - 8.1e6 * c
+    x = (slope - math.sqrt(slope**2 - 2 * c * 2e6)) / c
+    assert (found.spiral.outcome, found.spiral.ends) == ("cured", 2)
+    assert found.spiral.days["sold"].iloc[-1] == pytest.approx(x, rel=1e-6)
+    assert found.spiral.own_funds == pytest.approx(18e6 - c * x**2 / 2 - c * x * (20e6 - x), rel=1e-9)
+    assert found.schedule is not None
+    assert found.schedule.sales["quantity"].sum() == pytest.approx(x, rel=1e-5)
+
+
+def test_what_is_posted_or_given_to_a_facility_is_not_sold_either() -> None:
+    """Of 20m, 9m are delivered: with 3m posted before 8m are free, with 2m in a repo at 5 %, for 1.9m of cash, 9m."""
+    repo = pd.DataFrame(
+        {"facility_id": ["REPO"], "kind": ["repo"], "takes": ["repo"], "gives": ["USD"], "capacity": [1.9e6]}
+    )
+    posted = pd.DataFrame({"agreement_id": ["CSA"], "asset_id": ["BOND"], "quantity": [3e6], "holding_id": ["BONDS"]})
+    given = {"label": "bonds", "when": {"asset_type": "debt"}, "haircut": "0.05"}
+    cases = {}
+    for name, more in (("posted", {"posted": posted}), ("repo", {"facilities": repo})):
+        book = _pledging(schedules={"repo": {"rules": [given]}}, **more)
+        (cases[name],) = _case(book, FUTURES_FALL).positions
+    assert cases["posted"].units == pytest.approx(8e6)
+    assert cases["repo"].units == pytest.approx(9e6)
+    assert cases["repo"].covers == pytest.approx((8.1 + 1.9) / 11)
+    whole = _pledging(posted=posted.assign(quantity=[11e6]))
+    projection = project(whole, FUTURES_FALL.stress(), FUTURES_FALL)
+    found = sellable(whole, projection, optimise(projection.book))
+    assert found.left_out["BONDS"] == "all of it is delivered as collateral"
+
+
 def test_terms_are_read_and_wrong_ones_named() -> None:
     terms = read_terms({"mode": "reduce", "participation": "0.2", "impact": {"permanent": "0.4"}, "depth": ["1", "3"]})
     assert terms.model == PowerLaw(permanent=0.4)
     assert (terms.participation, terms.depth) == (0.2, (1.0, 3.0))
     assert read_terms({"impact": {"square_root": "0.7"}}).model == SquareRoot(0.7)
     assert read_terms(None).days == 2
-    with pytest.raises(UsageError, match=r"(?s)liquidation, mode.*liquidation, days.*liquidation, speed"):
+    with pytest.raises(UsageError, match=r"(?s)liquidation: mode is panic.*liquidation: days is 0.*liquidation: speed"):
         read_terms({"mode": "panic", "days": "0", "speed": "9"})
     with pytest.raises(UsageError, match="model of its own"):
         read_terms({"impact": {"square_root": "0.7", "permanent": "1"}})

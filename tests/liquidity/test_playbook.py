@@ -246,7 +246,7 @@ def test_what_is_short_is_told_with_its_forced_sale() -> None:
     terms = read_terms({"periods": 3, "impact": {"permanent": 0, "temporary": 0}})
     units = float(book.positions["quantity"].iloc[0])
     assert answered.fall.shortfall == pytest.approx(25e6)
-    stage = playbook(answered, sale=simulated(book, projection, answered.result, terms)).stages[3]
+    stage = playbook(answered, sale=simulated(book, projection, answered.result, file, terms)).stages[3]
     assert next(line for line in stage.said if "own funds" in line).endswith("own funds 5,000,000.00 USD.")
     assert "The cheapest sales of positions within 3 days cost 0.00 USD." in stage.said
     (sale,) = [d for d in stage.decisions if d.what.startswith("Reduce ")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from decimal import Decimal
 from math import isnan, nan
 from pathlib import Path
@@ -286,6 +287,29 @@ def test_a_position_takes_what_it_leaves_empty_from_its_asset() -> None:
     assert named.positions["stressed_market_value"].tolist() == [50 * M, 18 * M, -30 * M]
 
 
+def test_a_short_position_in_another_currency_without_stated_margin_by_hand() -> None:
+    rows: Rows = [
+        {"position_id": "BUND", "agreement_id": "CCP", "instrument": "bund", "asset_type": "debt", "currency": "EUR",
+         "quantity": -3_000_000, "price": 98.5, "price_factor": 0.01, "initial_margin": None, "unrealised_pnl": 7_000},
+        {"position_id": "IDX", "agreement_id": "CCP", "instrument": "index", "asset_type": "equity", "currency": "USD",
+         "quantity": 12, "price": 5_000, "price_factor": 50, "initial_margin": 180_000, "beta": 0.5},
+    ]  # fmt: skip
+    stress = {
+        "shocks": [{"of": "debt", "value": "+4%"}, {"of": "equity", "value": "-10%"}],
+        "initial_margin": [{"of": "all", "multiplier": "1.25", "add": 1_000}],
+        "book": ["fx:EUR=+4%"],
+    }
+    found = projected(book_of(rows), stress)
+    # 3 million at 98.5 % is 2,955,000 euros short: 4 % more are 118,200; half of 10 % of 3 million dollars is 150,000.
+    assert found.positions["market_value"].tolist() == [-2_955_000.0, 3_000_000.0]
+    assert found.positions["stressed_market_value"].tolist() == pytest.approx([-3_073_200, 2_850_000])
+    assert found.positions["stressed_unrealised_pnl"].tolist() == pytest.approx([7_000 - 118_200, -150_000])
+    assert found.positions["stressed_initial_margin"].tolist() == [1_000, 226_000]
+    # A euro is 1.30: 153,660 + 150,000, and 1,300 + 46,000.
+    assert called(found) == pytest.approx({"CCP vm": 303_660, "CCP im": 47_300})
+    assert totals(found)["total_margin_call"] == pytest.approx(350_960)
+
+
 def test_currencies_of_positions_agreements_and_book_differ() -> None:
     rows = [{**POSITIONS[0], "currency": "EUR"}, POSITIONS[2]]
     agreements = [
@@ -502,14 +526,23 @@ def test_what_is_said_and_written(case: Projection, tmp_path: Path) -> None:
     text = projection_text(case)
     assert text.splitlines()[0] == "equities down a fifth"
     assert "10,500,000" in text.splitlines()[5] and "due 2026-03-24T16:00:00-04:00" in text
-    paths = write_projections([case, case], tmp_path / "out")
+    again = replace(case, name="2: the same")
+    paths = write_projections([case, again], tmp_path / "out")
     assert [path.relative_to(tmp_path / "out").as_posix() for path in paths[::4]] == [
-        "totals.csv", "equities-down-a-fifth/findings.csv", "equities-down-a-fifth-2/findings.csv",
+        "totals.csv", "equities-down-a-fifth/findings.csv", "2-the-same/findings.csv",
     ]  # fmt: skip
     read = pd.read_csv(tmp_path / "out" / "totals.csv")
     assert read["calls"].tolist() == [10.5 * M] * 2 and read["stressed_market_value"].tolist() == [24 * M] * 2
     calls = pd.read_csv(tmp_path / "out" / "equities-down-a-fifth" / "calls.csv")
     assert calls["due"].tolist() == ["2026-03-24T16:00:00-04:00"] * 2
+    with pytest.raises(UsageError, match="would be written to one folder"):
+        write_projections([case, replace(case, name="Equities down, a fifth")], tmp_path / "other")
+    # What an earlier run wrote goes, what others put there stays.
+    (tmp_path / "out" / "note.txt").write_text("mine")
+    write_projections([case], tmp_path / "out", force=True)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "equities-down-a-fifth", "note.txt", "totals.csv",
+    ]  # fmt: skip
 
 
 def test_the_command_says_the_case_and_writes_it(tmp_path: Path) -> None:

@@ -119,6 +119,30 @@ def test_what_is_short_and_what_each_way_costs(compared: Compared) -> None:
     assert costs["smaller", "a fifth"] == pytest.approx(7.7e6 * 0.0036 * 10 / 360)
 
 
+def test_the_cheapest_buffer_of_several_is_what_stress_buffer_sizes() -> None:
+    """1m is short as it is: of cash at 50 bps, or a line of 400,000 at 30 bps before it: 1,200 + 3,000 a year. Without
+    the 10m of cash that the buffer takes the place of 11m are short, less 30 % 7.7m."""
+    file, ways = StressFile.from_mapping(FALLS), read_strategies({w: WAYS[w] for w in ("as it is", "smaller")})
+    candidates = [Candidate("cash", "USD", 50), Candidate("NEW", "USD", 30, most=4e5, is_line=True)]
+    found = compare_strategies(book(), file, ways, share=1.0, candidates=candidates, aim="cost").table
+    assert found["buffer cash"].tolist() == pytest.approx([6e5, 0], abs=0.02)
+    assert found["buffer NEW"].tolist() == pytest.approx([4e5, 0], abs=0.02)
+    assert found["buffer_cost"].tolist() == pytest.approx([4200, 0], abs=0.01)
+    anew = compare_strategies(
+        book(), file, ways, share=1.0, candidates=candidates, aim="cost", instead_of=["CASH"]
+    ).table
+    assert anew["buffer_value"].tolist() == pytest.approx([11e6, 7.7e6], abs=0.02)
+    few = [Candidate("NEW", "USD", 30, most=4e5, is_line=True)]
+    assert np.isnan(compare_strategies(book(), file, ways, share=1.0, candidates=few).table["buffer_value"].iloc[0])
+
+
+def test_what_is_short_is_right_to_the_cent() -> None:
+    """Money is short by 1m and not by a billionth of the call more, which the least cost would leave open."""
+    file = StressFile.from_mapping(FALLS)
+    found = compare_strategies(book(cash=1e6), file, read_strategies({"as it is": ""}))
+    assert found.scenarios["shortfall"].round(4).tolist() == [10e6, 4e6]
+
+
 def test_differences_are_paired(compared: Compared) -> None:
     """Smaller: 3.3m and 1.5m less, on average 2.4m with an error of 0.9m / sqrt(2) * sqrt(2) = 0.9m."""
     table = compared.table.set_index("strategy")

@@ -87,8 +87,8 @@ def test_the_only_stress_needs_no_name_and_a_slip_in_one_is_told() -> None:
     [
         ({"shocks": [{"of": "equity", "value": "-20"}]}, "-20 is no relative move"),
         ({"shocks": [{"of": "equity", "value": "-101%"}]}, "would take a price through zero"),
-        ({"shocks": [{"of": "equity"}]}, "neither of a class nor of a factor"),
-        ({"shocks": [{"of": "equity", "value": "-1%", "factor": "x", "by": 1}]}, "neither of a class nor of a factor"),
+        ({"shocks": [{"of": "equity"}]}, "either of a class or of a factor"),
+        ({"shocks": [{"of": "equity", "value": "-1%", "factor": "x", "by": 1}]}, "either of a class or of a factor"),
         ({"shocks": [{"factor": "x", "by": 1, "on": "both"}]}, "a factor moves positions only"),
         ({"shocks": [{"factor": "x", "by": 1}, {"factor": "x", "by": 2}]}, "the factor x moves twice"),
         ({"initial_margin": [{"multiplier": 2}]}, "needs one of of and agreement"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
+from typer.testing import CliRunner
 
 from collateral_opt import optimise
+from collateral_opt.cli import app
 from collateral_opt.errors import SolverError, UsageError
 from collateral_opt.liquidity.factors import draw
 from collateral_opt.liquidity.moved import Moved, moved
@@ -122,7 +126,8 @@ def test_a_stress_lies_under_every_scenario() -> None:
     )
     here = moved(book(), read.stress(), read)
     ((still, called),) = here.changes(np.zeros((1, 2)))
-    assert still.calls == {"CCP vm": 5e6, "CCP im": 0.0}
+    # Nothing moves initial margin.
+    assert still.calls == {"CCP vm": 5e6}
     assert still.prices == pytest.approx({"SHARE": 90.0})
     assert here.kept == {"OWN": 1e6}
     assert called["CCP vm"] == 5e6
@@ -154,10 +159,11 @@ def test_calls_of_exposures_and_of_the_stress_itself_are_due_in_every_scenario(
         },
     )
     here = moved(book(agreements=agreements, fx=[{"currency": "EUR", "rate": 1.25}]), read.stress(), read)
+    assert here.kept == others
+    assert here.calls.ids == ("CCP vm", "OTC im", "OTC")
+    ((change, called),) = here.changes(np.zeros((1, 2)))
     # Exposure 1.5 million less the threshold of 0.3, and an add-on of 0.04 million, at 1.25.
-    assert here.kept == {**others, "OTC": 1.5e6, "OTC im": 5e4}
-    assert here.calls.ids == ("CCP vm", "CCP im")
-    ((change, _),) = here.changes(np.zeros((1, 2)))
+    assert called == {"CCP vm": 0.0, "OTC im": 5e4, "OTC": 1.5e6}
     applied = change.applied_to(here.book).calls
     assert dict(zip(applied["call_id"], applied["amount"], strict=True)) == {
         **others, "OTC": 1.2e6, "OTC im": 4e4,
@@ -350,7 +356,7 @@ def test_the_interval_of_a_share(hits: int, count: int, low: float, high: float)
         ({"links": [{"of": "equity", "factor": "fx"}]}, "a link names the factor 'fx'"),
         ({"response": [{"facility": "REPO", "factor": "vol", "keep": "0"}]}, "the facility 'REPO'"),
         ({"response": [{"initial_margin": "debt", "factor": "vol", "slope": "1"}]}, "no position is of class 'debt'"),
-        ({"receipts": "count"}, "receipts: count"),
+        ({"receipts": "tally"}, "receipts is tally"),
     ],
 )
 def test_what_does_not_fit_is_said(more: dict[str, Any], said: str) -> None:
@@ -365,3 +371,47 @@ def test_a_link_of_both_need_not_be_true_of_both() -> None:
     ((change, _),) = here.changes(np.array([[-0.1, 0.0]]))
     assert change.prices == {}
     assert change.calls["CCP vm"] == pytest.approx(5e6)
+
+
+# The commands.
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "stress"
+EXPOSED = "agreement_id,currency,exposure,held_by_us,held_by_them\nCCP,USD,-3000000,0,0\n"
+
+
+@pytest.mark.parametrize("command", [["run", "--count", "3", "--out", "o"], ["reverse"], ["project"], ["answer"]])
+def test_a_command_says_once_what_is_odd_and_nothing_of_files_that_it_reads(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "book"
+    shutil.copytree(EXAMPLE, here)
+    (here / "exposures.csv").write_text(EXPOSED)
+    (here / "moves.csv").write_text("date,equities\n2026-03-20,-0.01\n2026-03-23,0.02\n")
+    told = yaml.load((EXAMPLE / "stresses.yaml").read_text(), yaml.BaseLoader)
+    told |= {"exposures": "exposures.csv", "directions": {"down": {"equities": -0.9}}, "response": []}
+    told["generator"] = {"kind": "history", "file": "moves.csv"}
+    told["links"] = [{"of": "equity", "factor": "equities"}]
+    (here / "stresses.yaml").write_text(yaml.safe_dump(told))
+    monkeypatch.chdir(tmp_path)
+    name, *rest = command
+    done = CliRunner().invoke(app, ["stress", name, "book", "--stresses", "book/stresses.yaml", *rest])
+    assert done.exit_code in (0, 3), done.output
+    assert (done.stderr.count("W921"), done.stderr.count("N232")) == (1, 0)
+    # Exposure 3 million and 9 of variation margin, and 1.5 of initial margin, which has no row.
+    if name == "project":
+        assert "12,000,000" in done.stdout and "1,500,000" in done.stdout
+    (here / "stray.csv").write_text("a,b\n")
+    again = ["--out", "p"] if "--out" in rest else []
+    done = CliRunner().invoke(app, ["stress", name, "book", "--stresses", "book/stresses.yaml", *rest, *again])
+    assert done.stderr.count("N232") == 1 and "stray.csv" in done.stderr
+
+
+def test_a_sweep_that_ended_while_it_began_is_begun_again(here: Moved, tmp_path: Path) -> None:
+    out = tmp_path / "o"
+    (out / "parts").mkdir(parents=True)
+    (out / ".sweep.json.123.partial").write_text("{")
+    assert sweep(here, out, 3, resume=True).solved == 3
+    (tmp_path / "p" / "parts").mkdir(parents=True)
+    (tmp_path / "p" / "parts" / "mine.txt").write_text("mine")
+    with pytest.raises(UsageError, match="left alone"):
+        sweep(here, tmp_path / "p", 3, force=True)

@@ -13,6 +13,7 @@ from collateral_opt import optimise, read_book
 from collateral_opt.book import Book
 from collateral_opt.errors import UsageError
 from collateral_opt.liquidity.waterfall import Waterfall, waterfall
+from collateral_opt.optimiser import solved
 from tests.desks import asset, desk, listing
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -73,6 +74,24 @@ def test_a_line_first_by_hand(case: Book) -> None:
     assert sum(fixed.cost.values()) == pytest.approx(fixed.total_cost, abs=0.03)
     assert fixed.last == "REPO"
     assert fall.frame["used_in_order"].tolist() == [2e6, 3e6, 0.5e6, 5e6, 0.0]
+
+
+def test_what_a_source_costs_is_right_to_the_cent(case: Book) -> None:
+    """20 calls of 100,000 in cash cost 100,000 * 0.5 bps * 5 / 360 = 0.0694 each, which is shown as 0.07: together they
+    are 1.39 and not 1.40."""
+    rows = [{**case.calls.iloc[0].to_dict(), "call_id": f"C{n}", "amount": 1e5} for n in range(20)]
+    found = solved(case.replace(calls=pd.DataFrame(rows).drop(columns="due_date")))
+    cash = next(source for source in waterfall(found).sources if source.name == "CASH")
+    assert cash.used == pytest.approx(2e6)
+    assert cash.cost == pytest.approx(2e6 * 0.5e-4 * 5 / 360)
+    assert round(cash.cost, 2) == 1.39
+    assert next(source for source in waterfall(found.result).sources if source.name == "CASH").cost == pytest.approx(
+        1.4
+    )
+    whole = waterfall(solved(case), ["LINE", "CASH", "REDEEM", "REPO"])
+    assert sum(source.cost for source in whole.sources) == pytest.approx(whole.total_cost, abs=1e-6)
+    assert whole.fixed is not None
+    assert sum(whole.fixed.cost.values()) == pytest.approx(whole.fixed.total_cost, abs=1e-6)
 
 
 def test_the_order_of_the_optimum_costs_nothing(case: Book) -> None:

@@ -106,7 +106,7 @@ def test_figures_are_read_exactly_and_written_as_they_are_read(text: object, fig
         ("{fx_haircut: 1, schedule: A, agreement: B}", "fx_haircut: has both schedule and agreement."),
         ("haircuts:corporate=5", "'haircuts:corporate=5' cannot be read. Did you mean haircut:?"),
         ("remove:bond=X", "bond cannot be removed. Write one of asset, holding, call"),
-        ("downgrade:corporate=0", "downgrade is 0: Input should be greater than or equal to 1."),
+        ("downgrade:corporate=0", "downgrade is 0. Write a number of 1 or more."),
         ("downgrade:corporate=1.5", "downgrade is 1.5"),
         ("price:{asset_type: bond}=5", "bond is not an asset_type."),
         ("price:{issuer: A=5", "{issuer: A is not readable. Write {column: value}, with a blank after each colon."),

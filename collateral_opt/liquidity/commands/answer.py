@@ -56,7 +56,7 @@ def command(
         stop = threading.Event()
 
         def run(progress: Progress) -> list[Answered]:
-            loaded = within(ready(book, quiet), time_limit)
+            loaded = within(ready(book, quiet, file.files if file is not None else ()), time_limit)
             return answers_of(loaded, file, names, order, solver=solver, stop=stop, progress=progress)
 
         found = wait_for(run, quiet=quiet, stop=stop)

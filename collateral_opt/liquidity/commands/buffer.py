@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from collateral_opt.command import BookPath, Quiet, TimeLimit, exit_codes, ready
+from collateral_opt.command import (
+    BookPath,
+    Force,
+    OutFolder,
+    Quiet,
+    StressesFile,
+    TimeLimit,
+    exit_codes,
+    ready,
+    say_written,
+)
+from collateral_opt.command import whole_money as _money
 from collateral_opt.liquidity.commands import app
 from collateral_opt.terminal import Progress, bold, printable, say, wait_for
 
@@ -26,7 +36,7 @@ class AimWord(StrEnum):
 @app.command()
 def buffer(
     book: BookPath,
-    stresses: Annotated[Path, typer.Option(metavar="FILE", help="The file of stresses, with `buffer:` in it.")],
+    stresses: StressesFile,
     stress: Annotated[
         str | None, typer.Option(metavar="NAME", help="Only this stress; with --count the one that draws are around.")
     ] = None,
@@ -48,10 +58,8 @@ def buffer(
         bool, typer.Option("--keep-reserves", help="A scenario with a reserve short is not survived.")
     ] = False,
     time_limit: TimeLimit = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for the tables; must be new or empty.")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace earlier tables in DIR.")] = False,
+    out: OutFolder = None,
+    force: Force = False,
     quiet: Quiet = False,
 ) -> None:
     """Size the buffer that survives a share of the stresses of a file, or of many scenarios around one.
@@ -71,7 +79,7 @@ def buffer(
 
         def run(progress: Progress) -> BufferReport:
             return report(
-                ready(book, quiet),
+                ready(book, quiet, file.files),
                 file,
                 stress=stress,
                 count=count,
@@ -90,15 +98,19 @@ def buffer(
         written = write_buffer(found, out, force=force) if out is not None else []
         if not quiet:
             _tell(found)
-            if written:
-                say(f"\nwritten to {printable(out)}: {', '.join(path.name for path in written)}")
+            say_written(written, out)
 
 
 def _tell(found: BufferReport) -> None:
     plan, currency = found.plan, found.currency
     say(bold(f"a buffer of {_money(plan.value)} {currency}, {_money(plan.cost_a_year)} a year"))
-    say(f"  survives {plan.survived:,} of {plan.scenarios:,} scenarios, {plan.share:.4g} of them were asked for")
+    say(f"  survives {plan.survived:,} of {plan.scenarios:,} scenarios; {100 * plan.share:.6g} % were asked for")
     say(f"  within {100 * plan.gap:.4f} % of what is proven")
+    if found.narrowed:
+        say(
+            f"  in {found.narrowed:,} scenarios a limit is broken by what is posted today, and its group taken to take "
+            "nothing, even where a recall cures that: the buffer may be larger than needed"
+        )
     if plan.lost:
         named = ", ".join(map(printable, plan.lost[:5])) + (", ..." if len(plan.lost) > 5 else "")
         say(f"  lost with any buffer of these: {len(plan.lost):,} ({named})")
@@ -115,7 +127,3 @@ def _tell(found: BufferReport) -> None:
                 f"{_money(row['value']):>20} {_money(row['cost_a_year']):>16} {row['survived']:>9,.0f}" if known else ""
             )
             say(f"  {100 * row['share']:>5.4g} %{said or '  no buffer of these'}")
-
-
-def _money(x: float) -> str:
-    return f"{x:,.0f}"

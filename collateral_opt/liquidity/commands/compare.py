@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from collateral_opt.command import COVERED, SHORT, BookPath, Quiet, exit_codes, ready
+from collateral_opt.command import (
+    COVERED,
+    SHORT,
+    BookPath,
+    Force,
+    OutFolder,
+    Quiet,
+    StressesFile,
+    exit_codes,
+    ready,
+    say_written,
+)
+from collateral_opt.command import whole_money as _money
 from collateral_opt.errors import UsageError
 from collateral_opt.liquidity.commands import app
 from collateral_opt.terminal import Progress, bold, printable, say, wait_for
@@ -19,21 +30,22 @@ if TYPE_CHECKING:
 @app.command()
 def compare(
     book: BookPath,
-    stresses: Annotated[Path, typer.Option(metavar="FILE", help="The file of stresses, with strategies.")],
+    stresses: StressesFile,
     stress: Annotated[
         str | None, typer.Option(metavar="NAME", help="With --count: the stress that is drawn on top of.")
     ] = None,
     count: Annotated[int, typer.Option(min=0, help="Draws of the file's generator; 0: its stresses instead.")] = 0,
     seed: Annotated[int | None, typer.Option(help="Instead of the generator's.")] = None,
     share: Annotated[float, typer.Option(help="Of scenarios, for the high figures and the buffer.")] = 0.95,
+    buffer: Annotated[
+        bool, typer.Option("--buffer", help="Size the cheapest buffer of `buffer:` in the file for each strategy.")
+    ] = False,
     buffer_asset: Annotated[
         str | None, typer.Option(metavar="ASSET", help="Size the least buffer of this asset for each strategy.")
     ] = None,
     buffer_bps: Annotated[float, typer.Option(min=0.0, help="What that costs to hold, basis points a year.")] = 0.0,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for the tables; must be new or empty.")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace earlier tables in DIR.")] = False,
+    out: OutFolder = None,
+    force: Force = False,
     quiet: Quiet = False,
 ) -> None:
     """Compare the strategies of a file on the same scenarios: calls, what is short, the buffer needed, cost.
@@ -43,6 +55,7 @@ def compare(
     with exit_codes():
         from collateral_opt.io.write import check_folder
         from collateral_opt.liquidity.buffer import Candidate
+        from collateral_opt.liquidity.sizing import read_candidates, read_own
         from collateral_opt.liquidity.strategies import MARKER, compare_strategies, read_strategies, write_compared
         from collateral_opt.liquidity.stress import read_stresses
 
@@ -53,11 +66,18 @@ def compare(
         one = file.stress(stress) if stress is not None else None
         if out is not None:
             check_folder(out, force=force, marker=MARKER)
-        wanted = [] if buffer_asset is None else [Candidate(buffer_asset, buffer_asset, buffer_bps)]
+        if buffer and buffer_asset is not None:
+            raise UsageError("--buffer sizes what the file says, --buffer-asset one asset. Leave one of them out.")
+        if buffer_bps and buffer_asset is None:
+            raise UsageError("--buffer-bps is the cost of an asset that is not named. Add --buffer-asset ASSET.")
 
         def run(progress: Progress) -> Compared:
+            loaded = ready(book, quiet, file.files)
+            wanted = [] if buffer_asset is None else [Candidate(buffer_asset, buffer_asset, buffer_bps)]
+            if buffer:
+                wanted = read_candidates(file.sections.get("buffer"), loaded)
             return compare_strategies(
-                ready(book, quiet),
+                loaded,
                 file,
                 ways,
                 stress=one,
@@ -65,6 +85,8 @@ def compare(
                 seed=seed,
                 share=share,
                 candidates=wanted,
+                aim="cost" if buffer else "value",
+                instead_of=read_own(file.sections.get("of_own")) if buffer else (),
                 progress=progress,
             )
 
@@ -72,8 +94,7 @@ def compare(
         written = write_compared(found, out, force=force) if out is not None else []
         if not quiet:
             _tell(found)
-            if written:
-                say(f"\nwritten to {printable(out)}: {', '.join(path.name for path in written)}")
+            say_written(written, out)
         raise typer.Exit(SHORT if (found.table["short"] > 0).all() else COVERED)
 
 
@@ -90,7 +111,7 @@ def _tell(found: Compared) -> None:
     ]
     columns = ["called_mean", "called_high", "short", "shortfall_most", "buffer_value", "cost_a_year"]
     cells = [
-        [printable(row["strategy"]), *("-" if row[c] != row[c] else f"{row[c]:,.0f}" for c in columns)]
+        [printable(row["strategy"]), *("-" if row[c] != row[c] else _money(row[c]) for c in columns)]
         for row in table.to_dict("records")
     ]
     wide = [max(len(line[at]) for line in (head, *cells)) for at in range(len(head))]

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from collateral_opt.command import COVERED, SHORT, BookPath, Quiet, SolverName, exit_codes, ready
+from collateral_opt.command import (
+    COVERED,
+    SHORT,
+    BookPath,
+    Force,
+    OutFolder,
+    Quiet,
+    SolverName,
+    StressesFile,
+    exit_codes,
+    ready,
+    say_written,
+)
+from collateral_opt.command import whole_money as _money
 from collateral_opt.liquidity.commands import app
 from collateral_opt.terminal import Progress, bold, printable, say, wait_for
 
@@ -19,14 +31,12 @@ if TYPE_CHECKING:
 @app.command()
 def liquidate(
     book: BookPath,
-    stresses: Annotated[Path, typer.Option(metavar="FILE", help="The file of stresses.")],
+    stresses: StressesFile,
     stress: Annotated[
         str | None, typer.Option(metavar="NAME", help="Which of them; not needed where there is one.")
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for the tables; must be new or empty.")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace earlier tables in DIR.")] = False,
+    out: OutFolder = None,
+    force: Force = False,
     solver: SolverName = "highs",
     quiet: Quiet = False,
 ) -> None:
@@ -46,14 +56,13 @@ def liquidate(
         stop = threading.Event()
 
         def run(progress: Progress) -> ForcedSale:
-            return forced_sale(ready(book, quiet), one, file, solver=solver, stop=stop, progress=progress)
+            return forced_sale(ready(book, quiet, file.files), one, file, solver=solver, stop=stop, progress=progress)
 
         found = wait_for(run, quiet=quiet, stop=stop)
         written = write_forced_sale(found, out, force=force) if out is not None else []
         if not quiet:
             _tell(found)
-            if written:
-                say(f"\nwritten to {printable(out)}: {', '.join(path.name for path in written)}")
+            say_written(written, out)
         raise typer.Exit(SHORT if found.case.unmet > 0 else COVERED)
 
 
@@ -66,8 +75,13 @@ def _tell(found: ForcedSale) -> None:
         f"{_money(end.own_funds)} in the end")  # fmt: skip
     for name, reason in found.left_out.items():
         say(f"  {printable(name)} is left out of sales: {printable(reason)}")
+    for p in found.case.positions:
+        if p.pledged > 0:
+            say(f"  {printable(p.position_id)}: {p.pledged:,.2f} units are collateral, {abs(p.units):,.2f} can be sold")
     if found.case.unmet <= 0:
         return
+    if found.case.arriving > 0:
+        say(f"  {_money(found.case.arriving)} of what others pay comes too late for the calls, and the day after")
     if found.schedule is not None:
         plan = found.schedule
         short = f", {_money(plan.unmet[-1])} still lacking" if plan.unmet[-1] > 0 else ""
@@ -89,10 +103,6 @@ def _tell(found: ForcedSale) -> None:
     say("\nthe least that would have met the call, or kept the firm solvent")
     for row in found.savers.to_dict("records"):
         say(f"  {row['what']}: {_size(row['paid'], row['unit'])}, or {_size(row['solvent'], row['unit'])}")
-
-
-def _money(x: float) -> str:
-    return f"{x:,.0f}"
 
 
 def _size(x: float, unit: str) -> str:

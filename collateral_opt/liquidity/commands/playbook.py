@@ -49,15 +49,15 @@ def command(
         stop = threading.Event()
 
         def run(progress: Progress) -> list[Playbook]:
-            loaded = ready(book, quiet)
+            loaded = ready(book, quiet, file.files if file is not None else ())
             limited = within(loaded, time_limit)
             answers = answers_of(limited, file, names, order, solver=solver, stop=stop, progress=progress)
             progress("playbook")
             made: list[Playbook] = []
             for a in answers:
                 sale = None
-                if terms is not None and a.is_short and a.projection is not None:
-                    sale = simulated(loaded, a.projection, a.result, terms, progress=progress)
+                if terms is not None and file is not None and a.is_short and a.projection is not None:
+                    sale = simulated(loaded, a.projection, a.result, file, terms, progress=progress)
                 made.append(playbook(a, by, sale))
             return made
 

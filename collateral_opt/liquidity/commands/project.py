@@ -31,17 +31,15 @@ def project(
 ) -> None:
     """Say what each stress of FILE does to the positions of BOOK, and what is called then, agreement by agreement."""
     with exit_codes():
-        from collateral_opt.liquidity.projected import MARKER, projection_text, write_projections
+        from collateral_opt.liquidity.projected import check_projection_target, projection_text, write_projections
         from collateral_opt.liquidity.projection import project as projected
         from collateral_opt.liquidity.stress import read_stresses
 
-        if out is not None:
-            from collateral_opt.io.write import check_folder
-
-            check_folder(out, force=force, marker=MARKER)
         file = read_stresses(stresses)
-        loaded = ready(book, quiet)
         asked = [file.stress(stress)] if stress is not None else list(file.stresses.values())
+        if out is not None:
+            check_projection_target(out, (one.name for one in asked), force=force, book=book)
+        loaded = ready(book, quiet, file.files)
         found: list[Projection] = [projected(loaded, one, file) for one in asked]
         written = write_projections(found, out, force=force) if out is not None else []
         if quiet:

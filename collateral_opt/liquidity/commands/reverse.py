@@ -10,7 +10,7 @@ import typer
 from collateral_opt.command import BookPath, Quiet, exit_codes, ready
 from collateral_opt.liquidity.commands import app
 from collateral_opt.liquidity.commands.run import FILE, SEED, STRESS
-from collateral_opt.terminal import bold, printable, say, wait_for
+from collateral_opt.terminal import bold, findings_text, printable, say, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,10 +41,12 @@ def command(
         if out is not None and out.exists() and not force:
             raise UsageError(f"{out} is there already. Choose another name, or replace it with --force.")
         file = read_stresses(stresses)
-        loaded = ready(book, quiet)
+        loaded = ready(book, quiet, file.files)
+        plan = moved(loaded, file.stress(stress), file, seed=seed)
+        if plan.findings and not quiet:
+            say(findings_text(plan.findings) + "\n", error=True)
 
         def work(tell: Progress) -> list[Break]:
-            plan = moved(loaded, file.stress(stress), file, seed=seed)
             directions = read_directions(file.sections.get("directions"), plan.generator)
             return reverse(plan, directions, lambda done, total: tell(f"directions: {done:,} of {total:,}"))
 

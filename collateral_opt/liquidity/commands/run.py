@@ -21,7 +21,7 @@ from collateral_opt.command import (
     ready,
 )
 from collateral_opt.liquidity.commands import app
-from collateral_opt.terminal import bold, printable, say, wait_for
+from collateral_opt.terminal import bold, findings_text, printable, say, wait_for
 
 if TYPE_CHECKING:
     from collateral_opt.liquidity.sweep import Sweep
@@ -67,11 +67,13 @@ def command(
             from collateral_opt.terminal import Progress
 
             file = read_stresses(stresses)
-            loaded = ready(book, quiet)
             _require_apart(out, book)
+            loaded = ready(book, quiet, file.files)
+            plan = moved(loaded, file.stress(stress), file, seed=seed)
+            if plan.findings and not quiet:
+                say(findings_text(plan.findings) + "\n", error=True)
 
             def work(tell: Progress) -> Sweep:
-                plan = moved(loaded, file.stress(stress), file, seed=seed)
                 began = time.monotonic()
                 first: list[int] = []
 
