@@ -27,6 +27,24 @@ def _read(value: float) -> Fraction:
     return Fraction(repr(value))
 
 
+class Sum:
+    """A sum of fractions, reduced once and not at every step."""
+
+    def __init__(self) -> None:
+        self._numerators: dict[int, int] = {}
+
+    def add(self, amount: Fraction) -> None:
+        """Add ``amount``; few denominators occur, so its numerator joins those over the same one."""
+        of = amount.denominator
+        self._numerators[of] = self._numerators.get(of, 0) + amount.numerator
+
+    @property
+    def value(self) -> Fraction:
+        """The sum so far."""
+        parts = [Fraction(numerator, of) for of, numerator in self._numerators.items()]
+        return sum(parts[1:], parts[0]) if parts else Fraction(0)
+
+
 @dataclass(frozen=True)
 class Arithmetic:
     """Turns stored floats, and sums kept as fractions, into numbers of one kind."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 
 from collateral_opt.book import Book
 from collateral_opt.model.right_sides import marginal_costs
-from collateral_opt.network.exact import exact
+from collateral_opt.network.exact import Sum, exact
 from collateral_opt.network.network import View
 from collateral_opt.result.answer import Answer, Line, Stay
 from collateral_opt.result.changes import changes
@@ -108,10 +109,15 @@ def _delivered(answer: Answer, line: Line) -> tuple[Any, ...]:
         "deliver",
         float(line.quantity),
         cents(line.market_value),
-        float(1 - line.factor),
+        _haircut(line.factor),
         cents(line.collateral_value),
         cents(line.cost),
     )
+
+
+@lru_cache(maxsize=2**12)
+def _haircut(factor: Fraction) -> float:
+    return float(1 - factor)
 
 
 def _stays(answer: Answer, stay: Stay) -> Iterator[tuple[Any, ...]]:
@@ -122,7 +128,7 @@ def _stays(answer: Answer, stay: Stay) -> Iterator[tuple[Any, ...]]:
     for action, quantity, cost in parts:
         if quantity:
             value = quantity * stay.unit_value
-            haircut = float(1 - stay.factor)
+            haircut = _haircut(stay.factor)
             worth = (cents(value), haircut, cents(value * stay.factor), cents(cost))
             yield (*place, action, float(quantity), *worth)
 
@@ -146,7 +152,7 @@ def _financing(answer: Answer) -> pd.DataFrame:
                     network.assets.ids[line.asset],
                     float(line.quantity),
                     cents(line.market_value),
-                    float(1 - line.factor),
+                    _haircut(line.factor),
                     cents(line.collateral_value),
                     cents(line.cost + cost * line.collateral_value / total),
                 )
@@ -217,9 +223,9 @@ def _shown(shortfall: Fraction) -> float:
 
 def _inventory(answer: Answer) -> pd.DataFrame:
     network, sources = answer.network, answer.network.sources
-    used: dict[int, Fraction] = defaultdict(Fraction)
+    used: dict[int, Sum] = defaultdict(Sum)
     for line in answer.lines:
-        used[line.source] += line.quantity
+        used[line.source].add(line.quantity)
     at_home: dict[str, float] = defaultdict(float)
     for label, dual in answer.prices.items():
         if label[0] == "home":
@@ -229,8 +235,10 @@ def _inventory(answer: Answer) -> pd.DataFrame:
     prices, recalled_into, nothing = answer.prices, answer.recalled_into, Fraction(0)
     for i in np.flatnonzero(sources.is_holding).tolist():
         identifier, quantity = sources.ids[i], quantities[i]
-        back, out = recalled_into.get(identifier, nothing), used.get(i, nothing)
-        moved = (float(back), float(out), float(exact(quantity) + back - out)) if back or out else (0.0, 0.0, quantity)
+        back, out = recalled_into.get(identifier, nothing), used[i].value if i in used else nothing
+        moved = (0.0, 0.0, quantity)
+        if back or out:
+            moved = (float(back), float(out), float(exact(quantity) + back - out if back else exact(quantity) - out))
         worth = _worth(prices.get(("supply", identifier), 0.0)) + at_home.get(identifier, 0.0)
         rows.append((identifier, network.assets.ids[assets[i]], quantity, *moved, worth))
     return _frame("inventory", rows)

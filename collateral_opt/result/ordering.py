@@ -14,6 +14,7 @@ from fractions import Fraction
 from math import lcm
 from typing import Literal
 
+from collateral_opt.network.exact import Sum
 from collateral_opt.result.moves import Levels, Moves, Together, arranged
 
 FEW = 8
@@ -107,14 +108,14 @@ def order_steps(steps: Sequence[Step], stocks: Amounts, values: Amounts, floors:
 
 def _in_any_order(steps: Sequence[Step], stocks: Amounts) -> Order:
     """Steps of which none gives or lowers anything: as they stand, for what is there suffices for all or for none."""
-    taken: dict[Hashable, Fraction] = defaultdict(Fraction)
+    taken: dict[Hashable, Sum] = defaultdict(Sum)
     for step in steps:
         for name, amount in step.takes.items():
-            taken[name] += _not_negative(step, "stock", name, amount)
+            taken[name].add(_not_negative(step, "stock", name, amount))
         for name, amount in step.raises.items():
             _not_negative(step, "agreement", name, amount)
-    for name, amount in taken.items():
-        there = Fraction(stocks.get(name, 0))
+    for name, all_of_it in taken.items():
+        there, amount = Fraction(stocks.get(name, 0)), all_of_it.value
         if amount and there < 0:
             raise ValueError(f"stock {name!r} starts negative: {there}")
         if there < amount:
