@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fractions import Fraction
+from dataclasses import dataclass
+from functools import cache, partial
 
 from collateral_opt.book import Book
 from collateral_opt.result.checker.facts import Checkable, Facts
@@ -27,12 +28,15 @@ def look_up(book: Book, result: Checkable) -> Facts:
     asset_at = {asset: at for at, asset in enumerate(terms.in_play)}
     matches = Matches(book, terms.in_play)
     postings, fitless = gather_postings(terms, matches, asset_at, result.allocation, delivered.staying)
+    of_call, of_agreement, of_facility = (
+        cache(partial(taker, terms, matches)) for taker in (taker_of_call, taker_of_agreement, taker_of_facility)
+    )
     return Facts(
         book=book,
         result=result,
-        lines=tuple(delivery(terms, matches, row, asset_at) for row in lines),
-        replacements=tuple(replacement(terms, matches, row, asset_at) for row in replacements),
-        inputs=tuple(pledge(terms, matches, row, asset_at) for row in inputs),
+        lines=tuple(move(terms, row, of_call(row.place), asset_at) for row in lines),
+        replacements=tuple(move(terms, row, of_agreement(row.place), asset_at) for row in replacements),
+        inputs=tuple(move(terms, row, of_facility(row.place), asset_at) for row in inputs),
         draws=tuple(Draw(row.at, row.place, exact(row.quantity)) for row in draws),
         postings=postings,
         unknown=(
@@ -51,96 +55,88 @@ def asset_of_row(terms: Terms, row: Row) -> int:
     return terms.asset_of_holding[row.holding] if row.holding >= 0 else terms.gives[row.producer]
 
 
-def delivery(terms: Terms, matches: Matches, row: Row, asset_at: Mapping[int, int]) -> Movement:
-    """A line of allocation to a call."""
-    asset = asset_of_row(terms, row)
-    agreement, schedule = terms.agreement_of_call[row.place], terms.schedule_in_force[row.place]
-    found = matches.of(schedule, terms.base_currency(agreement), terms.margin_types[row.place])
-    return move(
-        terms, row, asset,
-        name=f"call {terms.cell('calls', 'call_id', row.place)}",
-        call=row.place,
+@dataclass(frozen=True, kw_only=True)
+class Taker:
+    """Who takes what rows hand over: a call, an agreement without one, or a facility; and what judges it there."""
+
+    name: str
+    schedule: str
+    family: frozenset[str]
+    found: Match
+    call: int = -1
+    agreement: int = -1
+    facility: int = -1
+
+
+def taker_of_call(terms: Terms, matches: Matches, call: int) -> Taker:
+    """A call, for which lines of allocation are."""
+    agreement, schedule = terms.agreement_of_call[call], terms.schedule_in_force[call]
+    return Taker(
+        name=f"call {terms.cell('calls', 'call_id', call)}",
+        call=call,
         agreement=agreement,
         schedule=schedule,
-        taker=terms.agreement_family(agreement),
-        found=found,
-        at=asset_at[asset],
-        bps=terms.line_bps(row.holding, asset, agreement),
-    )  # fmt: skip
+        family=terms.agreement_family(agreement),
+        found=matches.of(schedule, terms.base_currency(agreement), terms.margin_types[call]),
+    )
 
 
-def replacement(terms: Terms, matches: Matches, row: Row, asset_at: Mapping[int, int]) -> Movement:
-    """A line of allocation to an agreement without a call: under the agreement's own schedule."""
-    asset = asset_of_row(terms, row)
-    agreement, schedule = row.place, str(terms.cell("agreements", "schedule", row.place))
-    found = matches.of(schedule, terms.base_currency(agreement), terms.posted_margin_type(agreement))
-    return move(
-        terms, row, asset,
+def taker_of_agreement(terms: Terms, matches: Matches, agreement: int) -> Taker:
+    """An agreement to which lines go without a call: under its own schedule."""
+    schedule = str(terms.cell("agreements", "schedule", agreement))
+    return Taker(
         name=f"agreement {terms.cell('agreements', 'agreement_id', agreement)}",
         agreement=agreement,
         schedule=schedule,
-        taker=terms.agreement_family(agreement),
-        found=found,
-        at=asset_at[asset],
-        bps=terms.line_bps(row.holding, asset, agreement),
-    )  # fmt: skip
+        family=terms.agreement_family(agreement),
+        found=matches.of(schedule, terms.base_currency(agreement), terms.posted_margin_type(agreement)),
+    )
 
 
-def pledge(terms: Terms, matches: Matches, row: Row, asset_at: Mapping[int, int]) -> Movement:
-    """A row of financing that gives a facility something to take."""
-    asset = asset_of_row(terms, row)
-    facility, schedule = str(terms.cell("facilities", "facility_id", row.place)), str(terms.takes[row.place])
-    return move(
-        terms, row, asset,
-        name=f"facility {facility}",
-        facility=row.place,
+def taker_of_facility(terms: Terms, matches: Matches, facility: int) -> Taker:
+    """A facility, which rows of financing give something to take."""
+    schedule = str(terms.takes[facility])
+    return Taker(
+        name=f"facility {terms.cell('facilities', 'facility_id', facility)}",
+        facility=facility,
         schedule=schedule,
-        taker=terms.facility_family(row.place),
-        found=matches.of(schedule, terms.currency(terms.gives[row.place])),
-        at=asset_at[asset],
-        bps=terms.holding_bps(row.holding, asset, ("facility", facility)) if row.holding >= 0 else NOTHING,
-    )  # fmt: skip
+        family=terms.facility_family(facility),
+        found=matches.of(schedule, terms.currency(terms.gives[facility])),
+    )
 
 
-def move(
-    terms: Terms,
-    row: Row,
-    asset: int,
-    *,
-    name: str,
-    schedule: str,
-    taker: frozenset[str],
-    found: Match,
-    at: int,
-    bps: Fraction,
-    call: int = -1,
-    agreement: int = -1,
-    facility: int = -1,
-) -> Movement:
-    """What a row hands over, valued; ``at`` is where its asset stands in ``found``."""
+def move(terms: Terms, row: Row, taker: Taker, asset_at: Mapping[int, int]) -> Movement:
+    """What a row hands over, valued; ``asset_at`` says where its asset stands in what was matched."""
+    asset = asset_of_row(terms, row)
     table, column, source = ("holdings", "holding_id", row.holding)
     if row.holding < 0:
         table, column, source = ("facilities", "facility_id", row.producer)
+    at, found = asset_at[asset], taker.found
     factor = found.factors[int(found.factor_code[at])] if bool(found.eligible[at]) else None
     quantity = exact(row.quantity)
     market_value = quantity * terms.unit_value(asset)
-    moving = terms.holding_move_cost(row.holding) if row.holding >= 0 else NOTHING
+    if taker.facility < 0:
+        bps = terms.line_bps(row.holding, asset, taker.agreement)
+    else:
+        place = ("facility", str(terms.cell("facilities", "facility_id", taker.facility)))
+        bps = terms.holding_bps(row.holding, asset, place) if row.holding >= 0 else NOTHING
+    cost, moving = terms.cost(market_value, bps), terms.holding_move_cost(row.holding) if row.holding >= 0 else NOTHING
     return Movement(
-        name=f"{name}, {'holding' if row.holding >= 0 else 'proceeds of'} {terms.cell(table, column, source)}",
+        name=f"{taker.name}, {'holding' if row.holding >= 0 else 'proceeds of'} {terms.cell(table, column, source)}",
         row=row.at,
-        call=call,
-        agreement=agreement,
-        facility=facility,
+        call=taker.call,
+        agreement=taker.agreement,
+        facility=taker.facility,
         holding=row.holding,
         producer=row.producer,
         asset=asset,
-        schedule=schedule,
-        taker=taker,
+        schedule=taker.schedule,
+        taker=taker.family,
         quantity=quantity,
         lot=terms.lot(asset),
         factor=factor,
         refusal="" if factor is not None else found.why(at).sentence,
         market_value=market_value,
-        collateral_value=market_value * (factor or 0),
-        cost=terms.cost(market_value, bps) + moving if moving else terms.cost(market_value, bps),
+        collateral_value=market_value * factor if factor is not None else NOTHING,
+        cost=cost + moving if moving else cost,
     )

@@ -97,6 +97,8 @@ def name_unknown_lines(table: pd.DataFrame, rows: AllocationRows) -> Iterator[st
         places, holdings, facilities = (texts(table[name]) for name in (column, "holding_id", "facility_id"))
         for row in some:
             place, holding, facility = places[row.at], holdings[row.at], facilities[row.at]
+            if row.usable and (holding is None) != (facility is None):
+                continue
             where = f"allocation line {row.at + 1} ({kind} {place}, {source_name(holding, facility)})"
             if row.place < 0:
                 yield f"{where} names {kind} {place}, which the book does not have."
