@@ -110,11 +110,21 @@ class Ledger:
 
     def _add(self, rows: Rows) -> None:
         """Take over ``sum a_k lots_k <= upper`` as integers; the rest of ``upper`` below one is of no use."""
-        entries: list[list[tuple[int, Fraction]]] = [[] for _ in rows.labels]
-        triplets = zip(rows.row.tolist(), rows.column.tolist(), rows.coefficient.tolist(), strict=True)
-        for row, column, coefficient in triplets:
-            entries[row].append((column, coefficient))
+        coefficients: list[Fraction] = rows.coefficient.tolist()
         units = self._lot_units
+        if coefficients and coefficients[0] == 1 and all(a is coefficients[0] for a in coefficients):
+            # One and the same number throughout, as in all supply rows: nothing to bring to one denominator.
+            first = len(self.slack)
+            takers: list[list[tuple[int, int]]] = [[] for _ in rows.labels]
+            for row, column in zip(rows.row.tolist(), rows.column.tolist(), strict=True):
+                self._rows_of[column].append((first + row, units[column]))
+                takers[row].append((column, units[column]))
+            self._takers_of += takers
+            self.slack += [upper.numerator * self._unit // upper.denominator for upper in rows.upper.tolist()]
+            return
+        entries: list[list[tuple[int, Fraction]]] = [[] for _ in rows.labels]
+        for row, column, coefficient in zip(rows.row.tolist(), rows.column.tolist(), coefficients, strict=True):
+            entries[row].append((column, coefficient))
         for several, upper in zip(entries, rows.upper.tolist(), strict=True):
             common = lcm(*{a.denominator for _, a in several})
             if common == 1:
