@@ -7,6 +7,7 @@ each asset. A :class:`Facts` may be handed to `match` again and again in place o
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -69,7 +70,10 @@ class Facts:
         key = frozenset(assume.items())
         if key not in self._filled:
             filled = self._filled[key] = Facts(self.assets)
-            filled._assume, filled._base = dict(assume), self
+            # A twin with the same columns: facts that held one another would outlive their last user.
+            twin = copy(self)
+            twin._filled, twin._memory = {}, {}
+            filled._assume, filled._base = dict(assume), twin
         return self._filled[key]
 
     def memory(self, of: Hashable) -> dict[Any, Any]:

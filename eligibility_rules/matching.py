@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from fractions import Fraction
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -439,7 +440,7 @@ def _said(missing: Sequence[str], facts: Facts) -> str:
 
 def check_columns(schedule: Schedule, facts: Facts) -> None:
     """Raise ScheduleError with everything about the asset table that the schedule cannot be read on."""
-    sound = facts.memory("sound schedules")
+    sound = _SOUND.setdefault(facts, WeakValueDictionary())
     if sound.get(id(schedule)) is schedule:
         return
     problems = []
@@ -468,8 +469,11 @@ def check_columns(schedule: Schedule, facts: Facts) -> None:
             problems.append(ScheduleProblem(schedule.name, "assume", text, message, f"Write a {kind}"))
     if problems:
         raise ScheduleError(problems)
-    if facts.has_room:
-        sound[id(schedule)] = schedule
+    sound[id(schedule)] = schedule
+
+
+_SOUND: WeakKeyDictionary[Facts, WeakValueDictionary[int, Schedule]] = WeakKeyDictionary()
+"""The schedules that can be read on facts, as long as there are both: neither is kept for it."""
 
 
 def _columns(leaf: object) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from collateral_opt import Book, read_words
 from collateral_opt.errors import BookError, UsageError
 from collateral_opt.network.build import Problem
 from collateral_opt.network.facts import Facts, gather
+from tests.desks import asset, desk, listing
 from tests.judges.books import random_book
 
 PLAIN = ("assets", "agreements", "sources", "uses", "terms")
@@ -82,3 +83,48 @@ def test_facts_and_pairs_near_a_book_are_those_found_anew(seed: int) -> None:
         for use in range(len(facts.uses)):
             assert np.array_equal(taken_over.open_to(use), anew.open_to(use)), facts.uses.ids[use]
     assert asked > 8
+
+
+def test_what_is_found_near_a_problem_is_not_kept_there() -> None:
+    book = random_book(1, "medium").to_book()
+    near = Problem(gather(book.in_full))
+    near.network()
+    kept, more = (len(near._open), len(near._met)), 0
+    for row, hour in enumerate(pd.date_range("2026-03-02T09:00:00Z", periods=len(book.calls), freq="h")):
+        due = book.calls["due"].where(np.arange(len(book.calls)) != row, hour)
+        other = book.with_figures(calls=book.calls.assign(due=due))
+        problem = Problem(gather(other.in_full, near.facts), near=near)
+        problem.network()
+        assert problem.reach.is_as(near.reach)
+        more += len(problem._open) - len(near._open)
+    assert more > 0
+    assert (len(near._open), len(near._met)) == kept
+
+
+def test_a_facility_under_the_name_of_a_holding_is_not_taken_for_it() -> None:
+    """A reserve counts what is held of an asset, and nothing of what a facility gives of it."""
+    held = [
+        {"holding_id": "H", "asset_id": "B", "quantity": 1e3},
+        {"holding_id": "X", "asset_id": "D", "quantity": 1e3},
+    ]
+    common: dict[str, Any] = {
+        "assets": [asset("B"), asset("D")],
+        "agreements": [{"agreement_id": "A", "counterparty": "Bank", "schedule": "s"}],
+        "calls": [{"call_id": "C", "agreement_id": "A", "amount": 10.0, "currency": "USD"}],
+        "reserves": [{"reserve_id": "R", "schedule": "s", "amount": 10.0, "currency": "USD"}],
+        "schedules": {"s": listing(B=0.0, D=0.0)},
+    }
+    gives = {
+        "facility_id": "X",
+        "kind": "credit_line",
+        "gives": "D",
+        "capacity": 1e3,
+        "cost_bps": 1.0,
+        "access_hours": 0.0,
+    }
+    near = Problem(gather(desk(holdings=held, **common)))
+    assert near.open_to(1).tolist() == [0, 1]
+    book = desk(holdings=held[:1], facilities=[gives], **common)
+    there = near.facts.book
+    book = replace(book, settings=there.settings, schedules=there.schedules, pins=there.pins)
+    assert Problem(gather(book, near.facts), near=near).open_to(1).tolist() == [0]

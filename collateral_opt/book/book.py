@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from dataclasses import field as dataclass_field
 from dataclasses import replace as with_fields
 from functools import cached_property
@@ -84,6 +84,10 @@ class Book:
     schedules: Mapping[str, Schedule]
     house_limits: tuple[HouseLimit, ...] = ()
     findings: tuple[Finding, ...] = dataclass_field(default=(), repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy is made of, elsewhere: what was worked out of it stays here."""
+        return {part.name: getattr(self, part.name) for part in fields(self)}
 
     @classmethod
     def from_tables(
@@ -215,7 +219,12 @@ class Book:
         findings += more
         limits, more = parse_house_limits(self.house_limits if house_limits is None else house_limits)
         findings += more
-        return self._checked(read, changed, {**self.schedules, **known}, failed, limits, findings)
+        book = self._checked(read, changed, {**self.schedules, **known}, failed, limits, findings)
+        same = len(book.schedules) == len(self.schedules) and all(
+            book.schedules[name] is schedule for name, schedule in self.schedules.items()
+        )
+        # The very same, so that nobody asks them again what is known.
+        return with_fields(book, schedules=self.schedules) if same else book
 
     def with_figures(self, **frames: pd.DataFrame) -> Book:
         """The same book with other figures in these frames, which the caller vouches for: nothing is checked again."""

@@ -30,13 +30,13 @@ def rendered(
     figures: Mapping[str, Figure | None],
     lines: pd.DataFrame,
     columns: Sequence[tuple[str, str, str]],
-    total: str,
+    total: str | None,
     **content: Any,
 ) -> str:
     """The page as text.
 
     ``columns``: column of ``lines``, its head, how it is told (`text`, `quantity`, `money`, `percent`); ``total``: the
-    column whose sum is told.
+    column whose sum is told (None: of no column).
     """
     from jinja2 import Environment, PackageLoader
 
@@ -51,7 +51,7 @@ def rendered(
     page = {
         "figures": {key: drawn for key, drawn in figures.items() if drawn is not None},
         "columns": [[head, kind] for _, head, kind in columns],
-        "total": names.index(total),
+        "total": None if total is None else names.index(total),
         "lines": _rows(lines[names]),
     }
     return environment.get_template(template).render(

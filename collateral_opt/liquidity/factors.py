@@ -52,8 +52,9 @@ class Generator:
     """Draws moves of ``names`` over ``horizon_days`` days.
 
     ``volatility`` [factors] is a day's, ``correlation`` [factors x factors] and ``root`` its lower Cholesky factor;
-    ``degrees`` are those of Student's t (None: normal). With ``history`` [days x factors] of relative moves, runs of
-    ``horizon_days`` consecutive days of it are drawn with replacement instead, each compounded.
+    ``degrees`` are those of Student's t (None: normal). With ``history`` [days x factors], runs of ``horizon_days``
+    consecutive days of it are drawn with replacement instead: relative moves compound, those of ``absolute`` [factors]
+    add up.
     """
 
     names: tuple[str, ...]
@@ -64,6 +65,7 @@ class Generator:
     correlation: Floats
     root: Floats
     history: Floats | None = None
+    absolute: tuple[bool, ...] = ()
 
     @property
     def sigma(self) -> Floats:
@@ -74,7 +76,7 @@ class Generator:
     @property
     def digest(self) -> str:
         """SHA-256 over all that the moves depend on."""
-        head = json.dumps([self.names, self.seed, self.horizon_days, self.degrees])
+        head = json.dumps([self.names, self.seed, self.horizon_days, self.degrees, self.absolute])
         parts = [self.volatility, self.correlation] if self.history is None else [self.history]
         return hashlib.sha256(head.encode() + b"".join(part.tobytes() for part in parts)).hexdigest()
 
@@ -93,7 +95,10 @@ def draw(generator: Generator, first: int, count: int) -> Floats:
         if generator.history is not None:
             days = generator.horizon_days
             start = int(rng.integers(0, len(generator.history) - days + 1))
-            found[at] = np.prod(1 + generator.history[start : start + days], axis=0) - 1
+            drawn = generator.history[start : start + days]
+            # One day is what the file says, to the last digit.
+            compounded = drawn[0] if days == 1 else np.prod(1 + drawn, axis=0) - 1
+            found[at] = np.where(list(generator.absolute) or False, np.sum(drawn, axis=0), compounded)
             continue
         # Written out: a library's product may round by the number of its threads.
         normal = np.sum(generator.root * rng.standard_normal(len(scale)), axis=1)
@@ -115,10 +120,11 @@ class _Form(Frozen):
     factors: dict[Text, _Factor] | None = None
     correlation: list[list[Number]] | None = None
     file: Text | None = None
+    absolute: list[Text] | None = None
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:
-        drawn, of_history = ("factors", "correlation", "degrees"), ("file",)
+        drawn, of_history = ("factors", "correlation", "degrees"), ("file", "absolute")
         unfit = of_history if self.kind != "history" else drawn
         wrong = [name for name in unfit if getattr(self, name) is not None]
         if self.kind == "normal" and self.degrees is not None:
@@ -140,14 +146,15 @@ def read_generator(form: object, folder: str | Path = ".") -> Generator:
     """
     read = _read(_Form, form, "generator")
     if read.kind == "history":
-        names, history = _history(Path(folder) / str(read.file), read.horizon_days)
+        names, history = _history(Path(folder) / str(read.file), read.horizon_days, read.absolute or ())
+        absolute = tuple(name in (read.absolute or ()) for name in names)
         volatility = np.std(history, axis=0, ddof=1)
         still = [name for name, moves in zip(names, volatility.tolist(), strict=True) if moves <= 0]
         if still:
             raise UsageError(f"generator: {', '.join(still)} never moves in {read.file}. Take the column out.")
         correlation = np.atleast_2d(np.corrcoef(history, rowvar=False))
         root = np.eye(len(names))
-        return Generator(names, read.seed, read.horizon_days, None, volatility, correlation, root, history)
+        return Generator(names, read.seed, read.horizon_days, None, volatility, correlation, root, history, absolute)
     factors = read.factors or {}
     names = tuple(factors)
     volatility = np.array([factor.volatility for factor in factors.values()])
@@ -183,8 +190,9 @@ def _cholesky(matrix: Floats) -> Floats:
     return root
 
 
-def _history(path: Path, days: int) -> tuple[tuple[str, ...], Floats]:
-    """The factors and moves [days x factors] of a CSV with a ``date`` and a column of relative moves a factor."""
+def _history(path: Path, days: int, absolute: Sequence[str]) -> tuple[tuple[str, ...], Floats]:
+    """The factors and moves [days x factors] of a CSV with a ``date`` and a column of moves a factor: relative ones,
+    but for the ``absolute`` factors, which move in their own unit."""
     try:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
@@ -193,12 +201,16 @@ def _history(path: Path, days: int) -> tuple[tuple[str, ...], Floats]:
     names = tuple(str(name) for name in frame.columns if name != "date")
     if "date" not in frame.columns or not names:
         raise UsageError(f"{path}: needs a column date and a column of relative moves for each factor.")
+    for name in absolute:
+        if name not in names:
+            raise UsageError(f"generator, absolute: {path} has no column {name}. {hint(name, names)}".rstrip())
     moves = frame[list(names)].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
     wrong = []
-    for row, name in zip(*np.nonzero(~(np.isfinite(moves) & (moves > -1))), strict=True):
+    floor = np.array([-np.inf if name in absolute else -1.0 for name in names])
+    for row, name in zip(*np.nonzero(~(np.isfinite(moves) & (moves > floor))), strict=True):
         cell = frame[names[name]].iloc[row] or "empty"
-        remedy = "Write a number above -1, such as -0.012."
-        wrong.append(f"{path}, row {row + 2}, {names[name]}: {cell} is no relative move. {remedy}")
+        what, remedy = ("move", "Write a number") if floor[name] < -1 else ("relative move", "Write a number above -1")
+        wrong.append(f"{path}, row {row + 2}, {names[name]}: {cell} is no {what}. {remedy}, such as -0.012.")
     days_known = pd.to_datetime(frame["date"], format="ISO8601", errors="coerce")
     for row in np.flatnonzero(days_known.isna()):
         cell = frame["date"].iloc[row] or "empty"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypedDict
 
@@ -18,7 +17,15 @@ from collateral_opt.book.positions import positions_in_full
 from collateral_opt.errors import UsageError
 from collateral_opt.liquidity.impact import PUBLISHED, Impact, PowerLaw, SquareRoot
 from collateral_opt.liquidity.liquidate import Position, Schedule, schedule
-from collateral_opt.liquidity.projection import project
+from collateral_opt.liquidity.projection import (
+    Asked,
+    as_holdings,
+    book_of,
+    made_calls,
+    project,
+    received,
+    stressed,
+)
 from collateral_opt.liquidity.records import Projection
 from collateral_opt.liquidity.spiral import (
     Case,
@@ -31,12 +38,13 @@ from collateral_opt.liquidity.spiral import (
     savers,
     spiral,
 )
-from collateral_opt.liquidity.stress import MarginMove, Stress, StressFile
+from collateral_opt.liquidity.stress import Stress, StressFile
 from collateral_opt.optimiser import optimise
 from collateral_opt.result import Result
 from collateral_opt.scenarios.change import Change
 from collateral_opt.scenarios.words import worded
 from collateral_opt.session import solve_afresh
+from eligibility_rules.scalars import problem
 from eligibility_rules.vocabulary import Frozen
 
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -55,7 +63,7 @@ class Coefficients(Frozen):
     @model_validator(mode="after")
     def _is_one_model(self) -> Self:
         if self.square_root is not None and len(self.model_fields_set) > 1:
-            raise ValueError("square_root is a model of its own; leave the other coefficients out")
+            raise problem("square_root is a model of its own", "", "Leave the other coefficients out")
         return self
 
     @property
@@ -230,23 +238,12 @@ def case_of(book: Book, projection: Projection, result: Result, own_funds: float
     calls where the stress counts it (``receipts: count``): what falls due too late for these arrives when the first
     sale settles. Where it does not count it never arrives, though it is not lost either.
     """
-    late = _arriving(book, projection, result)
     required, lacking = (float(result.calls[column].sum()) for column in ("required", "shortfall"))
-    stand = _standing(book, projection, called=required, means=required - lacking, arriving=late, own_funds=own_funds)
-    return replace(stand, positions=sellable(book, projection, result).positions)
-
-
-def _standing(
-    book: Book, projection: Projection, *, called: float, means: float, arriving: float, own_funds: float | None
-) -> Case:
-    """The case but for what can be sold."""
     before, after = positions_in_full(book), projection.positions
     rates = [before["currency"].map(one.rates).to_numpy(np.float64) for one in (book, projection.book)]
     margined = before["agreement_id"].notna().to_numpy(np.bool_)
     posted = np.nan_to_num(before["initial_margin"].to_numpy(np.float64)) * margined
     variation = float(np.nansum(after["variation_margin_call"].to_numpy(np.float64) * rates[1]))
-    got = projection.receipts[projection.receipts["margin_type"] == "vm"]
-    received = float((got["amount"] * got["currency"].map(projection.book.rates)).sum())
     outright = [
         np.nan_to_num(np.where(margined, 0.0, column.to_numpy(np.float64)))
         for column in (before["market_value"], after["stressed_market_value"])
@@ -257,16 +254,26 @@ def _standing(
         for one, rate, values in zip((book, projection.book), rates, outright, strict=True)
     ]
     return Case(
-        positions=(),
-        means=means,
+        positions=sellable(book, projection, result).positions,
+        means=required - lacking,
         margin=float((posted * rates[1]).sum()),
-        called=called,
+        called=required,
         variation=variation,
         own_funds=worth[0] if own_funds is None else own_funds,
         loss=variation + worth[0] - worth[1],
-        received=received,
-        arriving=arriving,
+        received=_variation_received(projection.receipts, projection.book),
+        arriving=_arriving(book, projection, result),
     )
+
+
+def _variation_received(receipts: pd.DataFrame, book: Book) -> float:
+    """The variation margin in what is received; base currency."""
+    return _in_base(receipts[receipts["margin_type"] == "vm"], book)
+
+
+def _in_base(table: pd.DataFrame, book: Book) -> float:
+    """The sum of ``amount``; base currency."""
+    return float((table["amount"] * table["currency"].map(book.rates)).sum())
 
 
 def _beside(book: Book, positions: pd.DataFrame) -> pd.Series[float]:
@@ -303,16 +310,26 @@ def _arriving(book: Book, projection: Projection, result: Result) -> float:
 
 
 class Hedges:
-    """Cases with a hedge in place: the stress is projected with it, agreement by agreement, and answered again.
+    """Cases with a hedge in place: margin is netted and called with it, agreement by agreement, and answered again.
 
-    What the hedged calls leave short is by the linear program, whole lots aside.
+    Futures take their share of each variation margin, and of each change of initial margin. Puts take it where
+    variation margin is to be paid; ``put_netted`` of changes of initial margin too. What the hedged calls leave short
+    is by the linear program, whole lots aside.
     """
 
-    def __init__(
-        self, book: Book, projection: Projection, file: StressFile, case: Case, own_funds: float | None
-    ) -> None:
-        self.book, self.projection, self.file, self.case, self.own_funds = book, projection, file, case, own_funds
-        self.stress = file.stress(projection.name)
+    def __init__(self, book: Book, projection: Projection, file: StressFile, case: Case) -> None:
+        self.case, self.under = case, stressed(book, file.stress(projection.name), file)
+        desk, kept = self.under.desk, self.under.kept
+        cash = set(desk.book.assets.loc[desk.book.assets["asset_type"] == "cash", "currency"])
+        counts = file.receipts == "count"
+        self.legs = desk.legs_of(self.under.margins.added)
+        every = [Asked(leg, 1.0, float(counts and leg.currency in cash)) for leg in self.legs]
+        made, counted = made_calls(desk.book, every, kept), as_holdings(desk.book, every)
+        # every call and receipt that there can be, so that a share changes figures alone
+        self.book = book_of(desk.book, kept, made, counted)
+        self.kept = _in_base(kept, desk.book)
+        self.calls, names = list(made["call_id"]), iter(counted["holding_id"])
+        self.receipts = [next(names) if one.receive else None for one in every]
         self._found: dict[tuple[str, float], Case] = {}
 
     def __call__(self, measure: Measure, share: float) -> Case:
@@ -320,55 +337,38 @@ class Hedges:
         if share == 0:
             return self.case
         # however the freed margin is used, the calls are the same
-        kind = "short" if measure == "short_unfreed" else measure
-        key = kind, share
-        if key not in self._found:
-            self._found[key] = self._anew(kind, Fraction(share))
-        return in_place(self._found[key], self.case, measure, share)
+        kind: Measure = "short" if measure == "short_unfreed" else measure
+        if (kind, share) not in self._found:
+            self._found[kind, share] = self._anew(kind, 1 - share)
+        return in_place(self._found[kind, share], self.case, measure, share)
 
-    def _anew(self, measure: Measure, share: Fraction) -> Case:
-        under = project(self.book, hedged_stress(self.stress, self.projection, measure, share), self.file)
-        calls = under.calls
-        called = float((calls["amount"] * calls["currency"].map(under.book.rates)).sum())
-        lacking = solve_afresh(under.book, Change()).total_shortfall if len(calls) else 0.0
-        # what fell due too late for a call falls due too late for it still, and there is no more of it
-        late = self.case.arriving
-        return _standing(
-            self.book,
-            under,
-            called=called,
-            means=max(0.0, called - lacking),
-            arriving=late if measure in ("put", "put_netted") else late * float(1 - share),
-            own_funds=self.own_funds,
+    def _anew(self, measure: Measure, keep: float) -> Case:
+        case, margins, desk = self.case, self.under.margins, self.under.desk
+        of_initial = 1.0 if measure == "put" else keep
+        margins = replace(
+            margins,
+            variation=margins.variation * np.where((margins.variation > 0) | (measure == "short"), keep, 1.0),
+            initial=margins.initial_before + margins.more_initial * of_initial,
+            added={name: amount * of_initial for name, amount in margins.added.items()},
         )
-
-
-def hedged_stress(stress: Stress, projection: Projection, measure: Measure, share: Fraction) -> Stress:
-    """``stress`` of ``projection`` as it would be, were ``share`` of every margined position hedged.
-
-    Futures take that share of each variation margin, and of each change of initial margin. Puts take it where variation
-    margin is to be paid; ``put_netted`` of changes of initial margin too.
-    """
-    keep = 1 - share
-    frame = projection.positions
-    variation = {}
-    for name, amount in zip(frame["position_id"], frame["variation_margin_call"].tolist(), strict=True):
-        if amount == amount and (amount > 0 or measure in ("short", "short_unfreed")):
-            variation[name] = Fraction(amount) * keep
-    margins = stress.initial_margin if measure == "put" else tuple(_less(move, keep) for move in stress.initial_margin)
-    return stress.model_copy(
-        update={"variation_margin": {**stress.variation_margin, **variation}, "initial_margin": margins}
-    )
-
-
-def _less(move: MarginMove, keep: Fraction) -> MarginMove:
-    """``move`` with ``keep`` of the change of initial margin that it makes."""
-    if move.agreement is not None:
-        return move.model_copy(update={"add": Fraction(move.add or 0) * keep})
-    if move.to is not None:
-        return move.model_copy(update={"multiplier": 1 - keep, "add": Fraction(move.to) * keep, "to": None})
-    multiplier = Fraction(1) if move.multiplier is None else Fraction(move.multiplier)
-    return move.model_copy(update={"multiplier": 1 + (multiplier - 1) * keep, "add": Fraction(move.add or 0) * keep})
+        some = {one.leg.call_id: one for one in desk.legs(margins)}
+        asked = [some.get(leg.call_id, Asked(leg, 0.0, 0.0)) for leg in self.legs]
+        change = Change(
+            calls={name: one.pay for name, one in zip(self.calls, asked, strict=True)},
+            quantities={name: one.receive for name, one in zip(self.receipts, asked, strict=True) if name is not None},
+        )
+        variation = float(np.nansum(margins.variation * desk.rate))
+        called = self.kept + sum(one.pay * desk.book.rates[one.leg.currency] for one in asked)
+        return replace(
+            case,
+            means=max(0.0, called - solve_afresh(self.book, change).total_shortfall),
+            called=called,
+            variation=variation,
+            loss=case.lost - case.variation + variation,
+            received=_variation_received(received(asked), desk.book),
+            # what fell due too late for a call falls due too late for it still, and there is no more of it
+            arriving=case.arriving if measure in ("put", "put_netted") else case.arriving * keep,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -509,7 +509,7 @@ def simulated(
             impact,
             terms.mode,
             haircut=terms.haircut,
-            hedged=Hedges(book, projection, file, case, terms.own_funds),
+            hedged=Hedges(book, projection, file, case),
             **course,
         ),
         answer=result.summary,

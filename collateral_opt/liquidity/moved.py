@@ -19,6 +19,7 @@ import pandas as pd
 from collateral_opt.book import Book
 from collateral_opt.errors import Finding, UsageError
 from collateral_opt.liquidity.factors import (
+    LOWEST,
     Generator,
     Link,
     Response,
@@ -82,7 +83,8 @@ class Moved:
     ``book`` has every call that can be made, each of its median amount, so that a scenario is a change of figures.
     Positions' amounts are in base currency: ``value`` today, ``variation`` and ``initial`` the stress's call for
     variation margin and stressed initial margin, ``today`` the initial margin that is there; all 0 where nothing is
-    called. ``betas`` [positions x factors] contain the positions' own; ``delta`` and ``gamma`` likewise.
+    called. ``betas`` [positions x factors] contain the positions' own; ``delta`` and ``gamma`` likewise, ``delta`` at
+    the point to which the stress has moved the factor. ``lowest`` [positions]: no move is below, 0 at most.
     """
 
     name: str
@@ -97,13 +99,14 @@ class Moved:
     betas: Floats
     delta: Floats
     gamma: Floats
+    lowest: Floats
     margins: tuple[tuple[Response, Bools], ...]
     assets: tuple[str, ...]
     prices: Floats
     asset_betas: Floats
     facilities: tuple[tuple[Response, float], ...] = ()
     kept: Mapping[str, float] = field(default_factory=dict)
-    """The calls due in every scenario, of the book and of exposures without positions: amounts in base currency."""
+    """The book's own calls, due in every scenario: amounts in base currency."""
     findings: tuple[Finding, ...] = ()
     """What is odd about the stress."""
 
@@ -112,7 +115,7 @@ class Moved:
         """SHA-256 over all that an answer depends on."""
         arrays = [
             self.value, self.variation, self.initial, self.today, self.betas, self.delta, self.gamma,
-            self.prices, self.asset_betas, self.calls.fixed, self.calls.rate, self.agreement,
+            self.lowest, self.prices, self.asset_betas, self.calls.fixed, self.calls.rate, self.agreement,
         ]  # fmt: skip
         head = json.dumps(
             [
@@ -159,7 +162,7 @@ class Moved:
 
     def _margins(self, moves: Floats) -> tuple[Floats, Floats]:
         """Calls for variation margin and for more initial margin [scenarios x positions], in base currency."""
-        gained = self.value * relative(moves, self.betas)
+        gained = self.value * np.maximum(relative(moves, self.betas), self.lowest)
         for factor in range(moves.shape[1]):
             move = moves[:, factor, None]
             if self.delta[:, factor].any() or self.gamma[:, factor].any():
@@ -282,6 +285,7 @@ class _Builder:
             betas=betas,
             delta=delta,
             gamma=gamma,
+            lowest=np.minimum(0.0, LOWEST - np.minimum(0.0, self.stressed.moves.share)),
             margins=responding,
             assets=tuple(assets["asset_id"]),
             prices=assets["price"].to_numpy(dtype=np.float64, copy=True),
@@ -332,7 +336,7 @@ class _Builder:
         return replace(found, calls=calls, book=book_of(self.book, kept, made, holdings))
 
     def _sensitivities(self, rate: Floats) -> tuple[Floats, Floats]:
-        """Delta and gamma [positions x factors] in base currency."""
+        """Delta and gamma [positions x factors] in base currency, delta where the stress has moved the factor to."""
         shape = len(self.positions), len(self.generator.names)
         delta, gamma = np.zeros(shape), np.zeros(shape)
         row = {name: at for at, name in enumerate(self.positions["position_id"])}
@@ -342,6 +346,9 @@ class _Builder:
             if factor in column and position in row:
                 at = row[position], column[factor]
                 delta[at], gamma[at] = first * rate[row[position]], second * rate[row[position]]
+        for shock in self.stressed.stress.shocks:
+            if shock.factor in column and shock.by is not None:
+                delta[:, column[shock.factor]] += gamma[:, column[shock.factor]] * float(shock.by)
         return delta, gamma
 
     def _betas(self, priced: Bools) -> tuple[Floats, Floats]:

@@ -156,7 +156,9 @@ def _sources(answered: Answered) -> Table | None:
         return None
     heads = [Cell("source"), Cell("kind"), Cell("there from")]
     heads += [Cell(x, "number") for x in ("rate, bp", "available", "cumulative", "used", "left", "cost")]
-    heads += [Cell("is given")] + ([Cell("in the fixed order", "number"), Cell("cost", "number")] if fall.fixed else [])
+    gives = any(s.given for s in fall.sources[:_MOST_SOURCES])
+    heads += [Cell("is given")] if gives else []
+    heads += [Cell("in the fixed order", "number"), Cell("cost", "number")] if fall.fixed else []
     rows = []
     for s in fall.sources[:_MOST_SOURCES]:
         cells = [
@@ -165,8 +167,9 @@ def _sources(answered: Answered) -> Table | None:
             Cell(short_time(s.access, answered.result.book) + ("" if s.in_time else ", too late")),
             Cell(f"{s.rate_bps:,.6g}" if pd.notna(s.rate_bps) else "-", "number"),
             *(Cell(money(x), "number") for x in (s.available, s.cumulative, s.used, s.left, s.cost)),
-            Cell("; ".join(f"{quantity:,.12g} {name}" for name, quantity in s.given), "words"),
         ]
+        if gives:
+            cells.append(Cell("; ".join(f"{quantity:,.12g} {name}" for name, quantity in s.given), "words"))
         if fall.fixed:
             figures = (fall.fixed.used.get(s.name, 0.0), fall.fixed.cost.get(s.name, 0.0))
             cells += [Cell(money(x), "number") for x in figures]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,9 @@ from collateral_opt.io.report_tables import money
 from collateral_opt.liquidity.ladder import Ladder
 from collateral_opt.liquidity.waterfall import Source, Waterfall
 from collateral_opt.result import Result
+
+if TYPE_CHECKING:
+    from collateral_opt.liquidity.reverse import Break
 
 MOST_BARS = 16
 """Sources with a bar of their own; where there are more, holdings of one class share one."""
@@ -88,7 +91,7 @@ def ladder_figure(ladder: Ladder, result: Result) -> Figure | None:
         ),
         _curve(step, "available", available, {"color": _AVAILABLE, "width": 3, "shape": "hv"}),
         _curve(step, "due", due, {"color": _CALL, "width": 3, "shape": "hv"}),
-        _curve(step, "met", met, {"color": _MET, "width": 2, "dash": "dot", "shape": "hv"}),
+        _curve(step, "met", met, {"color": _MET, "width": 3, "dash": "dash", "shape": "hv"}),
     ]
     layout: dict[str, Any] = {
         "hovermode": "x unified",
@@ -157,6 +160,34 @@ def survival_figure(broken_after: Sequence[float | None], horizon_hours: float) 
         "yaxis": {"title": {"text": "scenarios that survive"}, "range": [0, 1.03], "tickformat": ".0%"},
     }
     return _linear([line], layout)
+
+
+def distance_figure(breaks: Sequence[Break]) -> Figure | None:
+    """A bar a direction, as far as it breaks, or (light) as far as it was looked at; the first of many."""
+    shown = breaks[:MOST_BARS]
+    if not shown:
+        return None
+    bars = {
+        "type": "bar",
+        "orientation": "h",
+        "y": labels(one.direction for one in shown),
+        "x": [round(one.deviations, 4) for one in shown],
+        "marker": {"color": [_CALL if one.breaks else _FREE for one in shown]},
+        "text": [f"{one.share:.2%} of it" if one.breaks else "holds" for one in shown],
+        "textposition": "outside",
+        "cliponaxis": False,
+        "customdata": [[escape(one.first_short_call, quote=False) or "nothing", money(one.called)] for one in shown],
+        "hovertemplate": "%{y}: %{x:.2f} deviations<br>called %{customdata[1]}"
+        "<br>short first: %{customdata[0]}<extra></extra>",
+    }
+    layout = {
+        "showlegend": False,
+        "height": 120 + 28 * len(shown),
+        "margin": {"l": 60, "r": 90, "t": 10, "b": 40},
+        "xaxis": {"title": {"text": "standard deviations"}, "rangemode": "tozero"},
+        "yaxis": {"autorange": "reversed"},
+    }
+    return figure([bars], layout, "y")
 
 
 def fall_currency(result: Result) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import fsum
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -38,7 +39,7 @@ AMBER = 0.25
 """Headroom, as a share of what is due by a deadline, below which a stress that is met is amber."""
 _ACTIVATED = ("redemption", "credit_line")
 _WORDS = {
-    "holding": "Deliver {amount} from {name}",
+    "holding": "Deliver {quantity} from {name}, which counts {amount}",
     "redemption": "Redeem {amount} through {name}",
     "credit_line": "Draw {amount} on {name}",
     "repo": "Raise {amount} in repo through {name}",
@@ -311,15 +312,25 @@ class _Writer:
         """The decision to use a source, until the latest start that still meets the first of its calls."""
         lines = self.lines(source.name, source.kind)
         served = [*lines["call_id"].fillna(lines["agreement_id"]), *self.taken_by(source.name)]
-        amount = source.used + source.passed_on
-        what = _WORDS.get(source.kind, "Raise {amount} through {name}")
+        # What is asked of a facility is what it raises, which counts for less where a schedule takes a haircut off it.
+        amount = source.used if source.kind == "holding" else self.raised(source.name)
+        quantity = f"{fsum(lines['quantity'].tolist()):,.12g} {source.asset_id}"
+        what = _WORDS.get(source.kind, "Raise {amount} through {name}").format(
+            amount=self.money(amount), quantity=quantity, name=source.name
+        )
         why = f"for {', '.join(dict.fromkeys(str(x) for x in served))}; costs {self.money(source.cost)}"
         by = self.latest_start(source.name, source.kind)
-        return self.decision(stage, what.format(amount=self.money(amount), name=source.name), amount, by, why)
+        return self.decision(stage, what, amount, by, why)
 
     def lines(self, name: str, kind: str) -> pd.DataFrame:
         """What is delivered of a source."""
         return self.delivered[self.delivered["holding_id" if kind == "holding" else "facility_id"] == name]
+
+    def raised(self, facility: str) -> float:
+        """What of a facility's proceeds goes to calls and to other facilities, in base currency."""
+        financing = self.result.financing
+        given = financing.loc[financing["from_facility_id"] == facility, "market_value"]
+        return fsum([*self.lines(facility, "facility")["market_value"].tolist(), *given.tolist()])
 
     def taken_by(self, name: str) -> list[str]:
         """The facilities that are given proceeds of the facility ``name``."""
@@ -490,9 +501,7 @@ def _notices(writer: _Writer) -> tuple[Notice, ...]:
     for name, rows in financing.groupby("facility_id", sort=True):
         facility = facilities.loc[str(name)]
         who = facility["counterparty"] or str(name)
-        spent = writer.delivered.loc[writer.delivered["facility_id"] == name, "market_value"].sum()
-        spent += financing.loc[financing["from_facility_id"] == name, "market_value"].sum()
-        drawn.setdefault(who, []).append((str(name), str(facility["kind"]), float(spent)))
+        drawn.setdefault(who, []).append((str(name), str(facility["kind"]), writer.raised(str(name))))
         starts.setdefault(who, []).append(writer.latest_start(str(name), "facility"))
         for row in rows.to_dict("records"):
             giver = row["holding_id"] or row["from_facility_id"]

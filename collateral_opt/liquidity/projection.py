@@ -174,11 +174,15 @@ class CollateralShocked(BookChange):
 
 @dataclass(frozen=True)
 class Moves:
-    """Values of positions, float64[positions] each, in their currency; ``named``: those that the stress names."""
+    """Values of positions, float64[positions] each, in their currency; ``named``: those that the stress names.
+
+    ``share`` is the relative move that shocks make, with betas; 0 where a stated value stands in its place.
+    """
 
     before: Floats
     after: Floats
     named: Bools
+    share: Floats
 
     @property
     def change(self) -> Floats:
@@ -205,11 +209,12 @@ def _moves(book: Book, positions: Positions, stress: Stress, where: str, say: Sa
     if stress.revalue is not None:
         stated = _revaluation(frame, stress.revalue, say)
         after, named = np.where(np.isnan(stated), after, stated), named | ~np.isnan(stated)
+        share = np.where(np.isnan(stated), share, 0.0)
     for name, figure in stress.values.items():
         i_at = positions.at(name, lambda text: say(f"values: {text}"))
         if i_at is not None:
-            after[i_at], named[i_at] = float(figure), True
-    return Moves(value, after, named)
+            after[i_at], named[i_at], share[i_at] = float(figure), True, 0.0
+    return Moves(value, after, named, share)
 
 
 def _sensitive(

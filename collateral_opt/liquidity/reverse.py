@@ -21,6 +21,8 @@ NARROW = 1e-4
 """To this share of itself."""
 FAR = 10.0
 """Random directions are followed for so many standard deviations."""
+SINGULAR = 1e-10
+"""A correlation whose least eigenvalue is below has no inverse to speak of."""
 RANDOM = "random"
 """The key under which the number of random directions stands; they are named by it, from ``random 1`` on."""
 
@@ -73,10 +75,16 @@ def read_directions(form: object, generator: Generator) -> tuple[Direction, ...]
     A random one is a point of the sphere of :data:`FAR` standard deviations, drawn from the generator's seed.
 
     Raises:
-        UsageError: the mapping cannot be read, or names factors that are not there.
+        UsageError: the mapping cannot be read, or names factors that are not there; or the factors of a history
+            follow from each other.
     """
     if not isinstance(form, Mapping) or not form:
         raise UsageError("directions: write `NAME: {FACTOR: -0.3}` for each, or `random: 50`.")
+    if float(np.min(np.linalg.eigvalsh(generator.correlation))) < SINGULAR:
+        raise UsageError(
+            f"directions: the moves of the history's {len(generator.names)} factors follow from each other, so that no "
+            "length can be told in standard deviations. Give it more days, or take out a factor that others imply."
+        )
     found: list[Direction] = []
     for name, moves in form.items():
         if name != RANDOM:

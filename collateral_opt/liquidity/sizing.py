@@ -52,7 +52,8 @@ class _Line(Frozen):
     @model_validator(mode="after")
     def _is_one_of_two(self) -> Self:
         if (self.asset is None) == (self.line is None):
-            raise problem("a buffer is neither of an asset nor a line", "", "Write {asset: ...} or {line: NAME}")
+            said = "neither of an asset nor a line" if self.asset is None else "of an asset and a line at once"
+            raise problem(f"a buffer is {said}", "", "Write {asset: ...} or {line: NAME}")
         odd = ("gives", "capacity") if self.line is None else ("most", "location", "name")
         for key in odd:
             if getattr(self, key) is not None:
@@ -78,10 +79,11 @@ def read_candidates(form: object, book: Book) -> list[Candidate]:
     try:
         lines = TypeAdapter(list[_Line]).validate_python(form)
     except ValidationError as error:
-        said = []
-        for detail in error.errors(include_url=False):
-            place = [f"line {part + 1}" if isinstance(part, int) else str(part) for part in detail["loc"][:2]]
-            said.append(f"buffer: {': '.join(place)}: {worded(detail)}")
+        # an entry that is wrong as a whole has no field to be named
+        said = [
+            f"buffer: line {int(detail['loc'][0]) + 1}: {worded(detail).removeprefix('change: ')}"
+            for detail in error.errors(include_url=False)
+        ]
         raise UsageError("\n".join(dict.fromkeys(said))) from None
     kinds = dict(zip(book.assets["asset_id"], book.assets["asset_type"], strict=True))
     currencies = dict(zip(book.assets["asset_id"], book.assets["currency"], strict=True))
@@ -286,7 +288,7 @@ def page(found: BufferReport) -> str:
         },
         lines=lines,
         columns=(("scenario", "scenario", "text"), ("need", "need", "money"), ("outcome", "outcome", "text")),
-        total="need",
+        total=None,  # what scenarios need is not needed at once
         summary={"as_of": found.as_of, "base_currency": found.currency, "book": found.book, "versions": {}},
         cards=cards,
         parts=parts,

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import count
 from typing import Literal, TypedDict
 
 import numpy as np
@@ -44,6 +45,8 @@ _SHARES: tuple[Measure, ...] = ("short", "short_unfreed", "put", "put_netted")
 _NONE = 1e-12
 """Of the first call: less than this is nothing."""
 _SCAN, _SCAN_ANEW = 64, 2
+_CLOSE = 1e-12
+"""To this, of itself, a size is told."""
 _CLOSE_ANEW = 1e-6
 """Of what a hedge's share is told: the linear program does not tell apart what is closer."""
 _OWN_FUNDS = 5
@@ -206,12 +209,13 @@ class _State:
         self.margined = np.array([p.margined for p in case.positions], dtype=np.bool_)
         self.pledged = np.array([p.pledged for p in case.positions])
         self.covers = np.array([p.covers for p in case.positions])
-        self.brings = self.margined | (self.sign > 0)  # to buy back what needs no margin only costs
         self.arrival = np.array([p.price for p in case.positions])
         value = self.units * self.arrival
         required = np.array([p.initial_margin for p in case.positions])
         with np.errstate(divide="ignore", invalid="ignore"):
             self.rate = np.where(self.margined & (value > 0), required / value, 0.0)
+        # to sell what frees no margin, or to buy back what needs none, only costs
+        self.brings = np.where(self.margined, self.rate > 0, self.sign > 0)
         self.done = np.zeros(len(self.units))
         self.price = self.arrival.copy()
         self.unpaid = case.called - case.means
@@ -248,18 +252,19 @@ class _State:
         margin = self.rate * (self.left * self.price - rest * price)
         return price, loss, np.where(self.margined, margin, self.sign * selling * got)
 
-    def unpaid_after(self, selling: Floats) -> float:
-        """What is called and not paid once the sale has settled: losses on what is margined, and what collateral of a
-        lower price no longer covers, are called besides."""
+    def unpaid_after(self, selling: Floats) -> Floats:
+        """What is called and not paid once a sale [..., positions] has settled, for each of them: losses on what is
+        margined, and what collateral of a lower price no longer covers, are called besides."""
         price, loss, released = self.after(selling)
         uncovered = self.sign * self.pledged * self.covers * (self.price - price)
-        return self.unpaid - float((released - np.where(self.margined, loss, 0.0) - uncovered).sum())
+        raised: Floats = (released - np.where(self.margined, loss, 0.0) - uncovered).sum(axis=-1)
+        return self.unpaid - raised
 
     def sell(self, selling: Floats) -> tuple[float, float, float]:
         """Make the sale; its value at the prices before, the loss, and what it released or brought."""
         sold = float((selling * self.price).sum())
         price, loss, released = self.after(selling)
-        self.unpaid = self.unpaid_after(selling)
+        self.unpaid = float(self.unpaid_after(selling))
         self.own_funds -= float(loss.sum())
         self.price, self.done = price, np.minimum(self.done + selling, self.units)
         return sold, float(loss.sum()), float(released.sum())
@@ -272,36 +277,27 @@ class _State:
         """
         cap = np.minimum(self.left, self.market.adv * participation)
         cap = np.where(self.brings, cap, 0.0)
+        before = np.empty(len(cap))
+        before[self.order] = np.arange(len(cap))
 
-        def along(way: float) -> Floats:
-            sale = np.zeros(len(cap))
-            remaining = way * len(self.order)
-            for i in self.order:
-                sale[i] = cap[i] * min(1.0, max(0.0, remaining))
-                remaining -= 1.0
-            return sale
+        def along(way: Floats) -> Floats:
+            return cap * np.clip(way[..., None] * len(cap) - before, 0.0, 1.0)
 
         if self.unpaid <= nothing:
             return np.zeros(len(cap))
-        before = 0.0
-        for step in range(1, _SCAN + 1):
-            way = step / _SCAN
-            if self.unpaid_after(along(way)) <= 0:
-                return along(_least(lambda w: self.unpaid_after(along(w)) <= 0, before, way))
-            before = way
-        return cap
+        ways = np.arange(1, _SCAN + 1) / _SCAN
+        cures = self.unpaid_after(along(ways)) <= 0
+        if not cures.any():
+            return cap
+        high = float(ways[cures.argmax()])
+        way = _least(lambda way: float(self.unpaid_after(along(np.array(way)))) <= 0, high - 1 / _SCAN, high)
+        return along(np.array(way))
 
 
-def _least(fine: Callable[[float], bool], low: float, high: float) -> float:
-    """The least figure between ``low`` (not fine) and ``high`` (fine) that is, to the last bits but few."""
-    for _ in range(80):
-        middle = (low + high) / 2
-        if not low < middle < high:
-            break
-        if fine(middle):
-            high = middle
-        else:
-            low = middle
+def _least(fine: Callable[[float], bool], low: float, high: float, close: float = 0.0) -> float:
+    """The least figure between ``low`` (not fine) and ``high`` (fine) that is, told ``close`` above it at most."""
+    while high - low > close and low < (middle := (low + high) / 2) < high:
+        low, high = (low, middle) if fine(middle) else (middle, high)
     return high
 
 
@@ -398,7 +394,7 @@ def least(
         worth = sum(p.value for p in case.positions) + case.called + case.lost + abs(case.own_funds)
         while lacking(high) > 0 and high < 4 * worth / (1 - haircut):
             high *= 2
-    steps, close = (_SCAN, 1e-12) if anew is None else (_SCAN_ANEW, _CLOSE_ANEW)
+    steps, close = (_SCAN, _CLOSE) if anew is None else (_SCAN_ANEW, _CLOSE_ANEW)
     return _first(lacking, high, steps, close * high)
 
 
@@ -407,47 +403,36 @@ def _first(lacking: Callable[[float], float], high: float, steps: int, close: fl
 
     What saves at one size need not at a larger one.
     """
-    known = [(0.0, lacking(0.0))]
+    failed = [(0.0, lacking(0.0))]
     for step in range(1, steps + 1):
         size = high * step / steps
         found = lacking(size)
         if found <= 0:
-            return _crossing(lacking, known, (size, found), close)
-        known.append((size, found))
+            return _crossing(lacking, failed, size, close)
+        failed.append((size, found))
     return None
 
 
 def _crossing(
-    lacking: Callable[[float], float], low: Sequence[tuple[float, float]], high: tuple[float, float], close: float
+    lacking: Callable[[float], float], failed: list[tuple[float, float]], saved: float, close: float
 ) -> float:
-    """Where ``lacking`` crosses nothing between the last of ``low``, sizes that fail with what they lack, and ``high``.
+    """Where ``lacking`` crosses nothing between the last of ``failed``, sizes with what they lack, and ``saved``.
 
-    Told ``close`` above it. What lacks is mostly linear in pieces, often just nothing where it is not above nothing. So
-    the next size is where the line through two known ones crosses, a hair further: the last two that fail, or where
-    there is something to spare, one of each side. Where that saves, it is looked at from just below; every fourth size
-    is the middle.
+    Told ``close`` above it at most. What lacks is mostly linear in pieces, and often just nothing where it is not above
+    nothing: so the middle takes turns with where the line through the last two that fail crosses, a hair above, then a
+    hair below.
     """
-    failed, (saved, spare) = list(low[-2:]), high
-    confirms = False
-    for number in range(200):
+    for turn in count(1):
         size, lacked = failed[-1]
-        if saved - size <= close:
+        if saved - size <= close or not size < (guess := (size + saved) / 2) < saved:
             break
-        guess, is_line = (size + saved) / 2, False
-        if confirms:
-            guess = saved - 0.9 * close
-        elif number % 4 < 3 and -spare > 1e-6 * lacked:
-            guess, is_line = size + (saved - size) * lacked / (lacked - spare), True
-        elif number % 4 < 3 and len(failed) > 1 and failed[-2][1] > lacked:
-            guess, is_line = size + lacked * (size - failed[-2][0]) / (failed[-2][1] - lacked), True
-        if not size < guess + close / 10 < saved:
-            guess, is_line = (size + saved) / 2, False
-        elif is_line:
-            guess += close / 10
+        if turn % 2 and len(failed) > 1 and lacked < failed[-2][1]:
+            crossing = size + lacked * (size - failed[-2][0]) / (failed[-2][1] - lacked)
+            hair = close / 10
+            guess = next((near for near in (crossing + hair, crossing - hair) if size < near < saved), guess)
         found = lacking(guess)
-        confirms = is_line and 0 <= -found <= 1e-5 * lacked
         if found <= 0:
-            saved, spare = guess, found
+            saved = guess
         else:
             failed.append((guess, found))
     return saved
@@ -540,7 +525,7 @@ def break_even_depth(
     low, high = -3.0, 3.0
     if solvent(10**low) or not solvent(10**high):
         return None
-    return float(10 ** _least(lambda power: solvent(10**power), low, high))
+    return float(10 ** _least(lambda power: solvent(10**power), low, high, _CLOSE))
 
 
 def _in_market(case: Case, depth: float, volatility: float, turnover: float | None) -> Case:

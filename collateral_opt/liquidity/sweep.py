@@ -161,7 +161,7 @@ def sweep(
         _write(folder / "scenarios.csv", text)
     if len(confirmed):
         _write(folder / "confirmed.csv", confirmed.to_csv(index=False, lineterminator="\n"))
-    _write(folder / "worst.csv", worst(table, WORST).to_csv(index=False, lineterminator="\n", float_format="%.6g"))
+    _write(folder / "worst.csv", _rows_of(text, worst(table, WORST)["scenario"].tolist()))
     answered = table[table["failed"] == ""]
     _write(folder / "sweep.html", page(plan.book, answered, worst(answered, WORST), summary))
     _write(folder / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
@@ -304,6 +304,14 @@ def _write(path: Path, text: str) -> None:
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"' if set(name) & set(',"\n') else name
+
+
+def _rows_of(text: str, scenarios: Sequence[int]) -> str:
+    """The head and the rows of ``scenarios``, as they stand in the ``text`` of a sweep."""
+    head, *lines = csv.reader(io.StringIO(text))
+    found = io.StringIO()
+    csv.writer(found, lineterminator="\n").writerows([head, *(lines[scenario] for scenario in scenarios)])
+    return found.getvalue()
 
 
 def _table(text: str, columns: Sequence[str]) -> pd.DataFrame:

@@ -58,6 +58,9 @@ class Problem:
         known = near if near is not None and self.reach.is_as(near.reach) else None
         self._open: dict[tuple[Hashable, ...], Ints] = {} if known is None else known._open
         self._met: dict[tuple[Hashable, ...], Bools] = {} if known is None else known._met
+        if known is not whole:
+            # Near one problem there may be thousands of others, and it outlives them: what they find is theirs.
+            self._open, self._met = self._open.copy(), self._met.copy()
         self._whole = whole
         self._most: dict[tuple[str, str, int], Floats] = {}
 
@@ -243,6 +246,7 @@ class SourceReach:
             return False
         alike = [
             (mine.asset, theirs.asset),
+            (mine.is_facility, theirs.is_facility),
             (mine.deliverable_at, theirs.deliverable_at),
             (self._nothing_held, other._nothing_held),
             (self._maturity.astype(np.int64), other._maturity.astype(np.int64)),

@@ -44,7 +44,7 @@ def assemble(book: Book, answer: Answer, summary: Mapping[str, Any]) -> Result:
 def cents(value: Fraction | float) -> float:
     """Rounded to the cent, half a cent to the even one, never minus zero."""
     if isinstance(value, float):
-        return round(value, 2) + 0.0
+        return round(float(value), 2) + 0.0  # numpy's own round is of the product with 100
     numerator, denominator = value.as_integer_ratio()
     whole, rest = divmod(100 * numerator, denominator)
     more = 2 * rest > denominator or (2 * rest == denominator and whole % 2 == 1)

@@ -111,12 +111,13 @@ def _in_any_order(steps: Sequence[Step], stocks: Amounts) -> Order:
     taken: dict[Hashable, Sum] = defaultdict(Sum)
     for step in steps:
         for name, amount in step.takes.items():
-            taken[name].add(_not_negative(step, "stock", name, amount))
+            if _not_negative(step, "stock", name, amount):
+                taken[name].add(amount)
         for name, amount in step.raises.items():
             _not_negative(step, "agreement", name, amount)
     for name, all_of_it in taken.items():
         there, amount = Fraction(stocks.get(name, 0)), all_of_it.value
-        if amount and there < 0:
+        if there < 0:
             raise ValueError(f"stock {name!r} starts negative: {there}")
         if there < amount:
             raise ValueError(f"after all steps stock {name!r} is {amount - there} under zero")

@@ -231,6 +231,8 @@ def worded(detail: Mapping[str, Any]) -> str:
     if detail["type"] in ("tuple_type", "list_type"):
         said = f"{field} is {value}, which is" if names else f"{value} is"
         return f"{said} no list. Write [{value}], or its lines below it, each after a hyphen."
+    if detail["type"] == "too_short":
+        return f"{field} is empty. Write at least {context['min_length']}, or leave it out."
     if detail["type"].startswith("int_"):
         return f"{field} is {value}, which is no whole number. Write one, such as 2."
     if detail["type"] in ("float_parsing", "float_type", "finite_number"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, fields
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
@@ -397,6 +397,13 @@ def test_a_book_is_frozen_and_travels() -> None:
     with pytest.raises(ValueError, match="frozen"):
         book.settings.scope = "reoptimise"
     assert pickle.loads(pickle.dumps(book)).digest == book.digest
+
+
+def test_a_copy_elsewhere_has_nothing_that_was_worked_out_here() -> None:
+    book = Desk().book()
+    assert book.asset_facts.text("asset_id").values and book.in_full is book
+    assert "asset_facts" in vars(book)
+    assert vars(pickle.loads(pickle.dumps(book))).keys() == {part.name for part in fields(Book)}
 
 
 def test_replace_changes_what_it_names_and_checks_again() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from datetime import date
 from fractions import Fraction
 from typing import Any
@@ -435,3 +437,20 @@ def test_facts_read_once_serve_many_schedules() -> None:
     filled = match(parse_schedule({"rules": rules, "assume": {"sector": "x"}}, "one"), facts, USD)
     plain = match(parse_schedule({"rules": rules}, "two"), facts, USD)
     assert (filled.eligible.tolist(), plain.eligible.tolist()) == ([True, True], [True, False])
+
+
+@pytest.mark.parametrize("assume", [{}, {"sector": "tech"}])
+def test_facts_and_schedules_are_kept_by_nobody_but_their_users(assume: dict[str, str]) -> None:
+    rules = [{"label": "tech", "when": {"sector": "tech"}, "haircut": 0.1}]
+    gc.disable()
+    try:
+        facts, schedule = Facts(assets(sector=[None, "x"])), parse_schedule({"rules": rules, "assume": assume}, "acme")
+        found = match(schedule, facts, USD)
+        assert found.eligible.tolist() == [bool(assume), False]
+        known = weakref.ref(schedule), weakref.ref(facts)
+        del schedule, found
+        assert known[0]() is None
+        del facts
+        assert known[1]() is None
+    finally:
+        gc.enable()

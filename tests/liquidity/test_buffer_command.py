@@ -62,6 +62,7 @@ def test_the_stresses_of_a_file_are_survived(run: Any) -> None:
     assert "a buffer of 11,000,000 USD, 58,000 a year" in answer.output
     page = (out / "buffer.html").read_text(encoding="utf-8")
     assert "11,000,000" in page and "buffer 11,000,000" in page
+    assert '"total":null' in page.replace(" ", "")  # needs are not needed at once: no sum of them is told
     half, _ = run("--share", "0.5")
     assert "a buffer of 0 USD" in half.output and "survives 1 of 2 scenarios" in half.output
 
@@ -102,7 +103,9 @@ def test_what_is_held_may_be_sized_anew(run: Any) -> None:
     [
         ({"buffer": []}, "there is nothing that a buffer may be made of"),
         ({"buffer": [{"asset": "USDX", "cost_bps": 1}]}, "asset 'USDX' is not in the book"),
-        ({"buffer": [{"cost_bps": 1}]}, "a buffer is neither of an asset nor a line"),
+        ({"buffer": [{"cost_bps": 1}]}, "line 1: a buffer is neither of an asset nor a line"),
+        ({"buffer": [{"asset": "USD", "line": "L"}]}, "line 1: a buffer is of an asset and a line at once"),
+        ({"buffer": [{"asset": "USD"}, {"line": "L", "most": 5}]}, "line 2: most is not for a line. Take it out."),
         ({"buffer": [{"line": "L", "gives": "UST"}]}, "a line gives cash, and 'UST' is debt"),
         ({"buffer": [{"asset": "USD", "cost_bps": "dear"}]}, "cost_bps"),
         ({"of_own": ["NONE"]}, "holding 'NONE' is not in the book"),

@@ -82,6 +82,23 @@ def test_history_is_drawn_in_runs_of_days_and_compounded(tmp_path: Path) -> None
     assert seen == {(0.32, 0.1), (-0.4, 0.2)}
 
 
+def test_absolute_moves_of_a_history_add_up_and_may_be_of_any_size(tmp_path: Path) -> None:
+    (tmp_path / "moves.csv").write_text("date,points,share\n2026-01-01,-2.5,0.1\n2026-01-02,1.5,0.2\n")
+    form = {"kind": "history", "file": "moves.csv", "horizon_days": "2", "absolute": ["points"]}
+    # -2.5 + 1.5, and 1.1 * 1.2.
+    assert draw(read_generator(form, tmp_path), 0, 1)[0] == pytest.approx([-1.0, 0.32])
+    with pytest.raises(UsageError, match=r"-2\.5 is no relative move"):
+        read_generator({**form, "absolute": []}, tmp_path)
+    with pytest.raises(UsageError, match=r"no column point\. Did you mean points"):
+        read_generator({**form, "absolute": ["point"]}, tmp_path)
+
+
+def test_a_day_of_a_history_is_what_the_file_says(tmp_path: Path) -> None:
+    (tmp_path / "moves.csv").write_text("date,a\n2026-01-01,0.1\n2026-01-02,0.05\n")
+    found = draw(read_generator({"kind": "history", "file": "moves.csv"}, tmp_path), 0, 30)
+    assert set(found[:, 0].tolist()) == {0.1, 0.05}
+
+
 def test_no_relative_move_takes_all() -> None:
     moves = np.array([[-0.8, 0.1], [0.2, 0.0]])
     betas = np.array([[1.0, 0.0], [2.0, 1.0]])
@@ -106,6 +123,7 @@ def test_a_length_considers_correlation() -> None:
         ({"kind": "normal", "degrees": "5", "factors": {"a": {"volatility": "1"}}}, "degrees say nothing"),
         ({"kind": "history", "file": "x.csv", "factors": {"a": {"volatility": "1"}}}, "factors say nothing"),
         ({"kind": "history", "file": "none.csv"}, "none.csv: cannot be read"),
+        ({"absolute": ["a"], "factors": {"a": {"volatility": "1"}}}, "absolute say nothing"),
         ({"factors": {"a": {"volatility": "1"}}, "correlation": [["1", "0"]]}, "1 rows of 1 figures"),
         (
             {"factors": {"a": {"volatility": "1"}, "b": {"volatility": "1"}}, "correlation": [["1", "1"], ["0", "1"]]},

@@ -225,8 +225,47 @@ def test_hedges_are_projected_with_what_they_leave_of_receipts(
     case = case_of(book, projection, optimise(projection.book))
     assert case.unmet == pytest.approx(unmet)
     assert case.lost == pytest.approx(16e6)
-    hedged = Hedges(book, projection, file, case, None)
+    hedged = Hedges(book, projection, file, case)
     assert {name: least(name, case, hedged=hedged) for name in paid} == pytest.approx(paid, abs=1e-6)
+
+
+def test_a_hedge_moves_what_thresholds_call_and_other_currencies(tmp_path: Path) -> None:
+    """CHF at 1.05 EUR. A future of 20m falls by a tenth, and 1m of margin becomes 1.5m: 2m and 0.5m, EUR 2.625m. A swap
+    of 8m falls as much under a threshold of 0.5m, with 1m of exposure and 0.2m posted: 1.8 - 0.5 - 0.2 = 1.1m, EUR
+    1.155m. Cash is EUR 0.5m. With futures on s, 2.625 (1 - s) + 1.155 - 0.84 s = 0.5 + 1.05 s; without what they free
+    the 1.05 s is missing, and so it is with netted puts. Puts that leave 0.525m of margin cannot do it.
+    """
+    book = tmp_path / "book"
+    shutil.copytree(EXAMPLE, book)
+    tables = {
+        "settings.yaml": 'as_of: "2026-05-11T09:30:00+02:00"\nbase_currency: EUR\n',
+        "fx.csv": "currency,rate\nCHF,1.05\n",
+        "assets.csv": "asset_id,asset_type,currency\nEUR,cash,EUR\nCHF,cash,CHF\n",
+        "holdings.csv": "holding_id,asset_id,quantity\nTILL,EUR,500000\n",
+        "agreements.csv": "agreement_id,counterparty,schedule,base_currency\nCCP,Clearer,cash-only,CHF\n"
+        "OTC,Dealer,cash-only,CHF\n",
+        "schedules/cash-only.csv": "asset_id,haircut\nEUR,0\nCHF,0\n",
+        "positions.csv": "position_id,agreement_id,instrument,asset_type,currency,market_value,initial_margin\n"
+        "FUTURE,CCP,future,equity,CHF,20000000,1000000\nSWAP,OTC,swap,equity,CHF,8000000,0\n",
+        "exposures.csv": "agreement_id,currency,exposure,held_by_us,held_by_them,threshold_us,minimum_transfer_us\n"
+        "OTC,CHF,-1000000,0,200000,500000,100000\n",
+        "stresses.yaml": "exposures: exposures.csv\nstresses:\n  fall:\n    shocks: [{of: equity, value: -10%}]\n"
+        "    initial_margin: [{of: equity, multiplier: 1.5}]\n",
+    }
+    for name, text in tables.items():
+        (book / name).write_text(text, encoding="utf-8")
+    file, opened = read_stresses(book / "stresses.yaml"), read_book(book)
+    projection = project(opened, file.stress(), file)
+    case = case_of(opened, projection, optimise(projection.book))
+    assert (case.called, case.unmet) == (pytest.approx(3.78e6), pytest.approx(3.28e6))
+    hedged = Hedges(opened, projection, file, case)
+    paid: dict[Measure, float] = {"short": 3.28 / 4.515, "short_unfreed": 3.28 / 3.465, "put_netted": 3.28 / 3.465}
+    assert {name: least(name, case, hedged=hedged) for name in paid} == pytest.approx(paid, abs=1e-6)
+    assert least("put", case, hedged=hedged) is None
+    # as an answer of the whole book has it
+    half = hedged("short", 0.5)
+    assert (half.called, half.means) == (pytest.approx(1.3125e6 + 0.735e6), pytest.approx(0.5e6 + 0.525e6))
+    assert half.lost == pytest.approx(case.lost / 2)
 
 
 @pytest.mark.parametrize(("receipts", "cash", "sold"), [("count", 22e6, 0.0), ("ignore", 22e6, 1.0)])
@@ -372,7 +411,7 @@ def test_terms_are_read_and_wrong_ones_named() -> None:
     assert read_terms(None).days == 2
     with pytest.raises(UsageError, match=r"(?s)liquidation: mode is panic.*liquidation: days is 0.*liquidation: speed"):
         read_terms({"mode": "panic", "days": "0", "speed": "9"})
-    with pytest.raises(UsageError, match="model of its own"):
+    with pytest.raises(UsageError, match=r"impact: square_root is a model of its own\. Leave the other"):
         read_terms({"impact": {"square_root": "0.7", "permanent": "1"}})
 
 

@@ -17,7 +17,7 @@ from collateral_opt.liquidity.projection import project
 from collateral_opt.liquidity.stress import StressFile
 from collateral_opt.session import Session
 from tests.desks import asset
-from tests.liquidity.moving import FACTORS, book
+from tests.liquidity.moving import FACTORS, book, file, plan
 
 KINDS = ["vm", "im", None]
 NETS = ["margin_type", "all", "none", None]
@@ -97,6 +97,29 @@ def test_what_is_received_is_cash_of_the_scenario() -> None:
     assert change.applied_to(here.book).holdings.set_index("holding_id")["quantity"][holding] == 2e6
     ((change, _),) = here.changes(np.array([[-0.02, 0.0]]))
     assert (change.quantities, change.calls) == ({holding: 0.0}, {"CSA": 1e6})
+
+
+def test_moves_come_on_top_of_where_the_stress_has_moved_a_factor() -> None:
+    # The swap gains 20 x - 60 x^2 (millions): at 0.1 + 0.05 it is 3 - 1.35 = 1.65, at 0.1 it was 2 - 0.6 = 1.4.
+    stresses = {"day": {"shocks": [{"factor": "vol", "by": "0.1"}], "due": {"vm": "+8h", "im": "+8h"}}}
+    here = plan(stresses=stresses)
+    lost = here.amounts(np.array([[-0.1, 0.0], [-0.1, 0.05]]))[:, 0]
+    assert lost == pytest.approx([5e6 - 1.4e6, 5e6 - 1.65e6])
+    (whole,) = (
+        file(stresses={"sum": {"shocks": [{"factor": "vol", "by": "0.15"}, {"of": "equity", "value": "-10%"}]}}),
+    )
+    (called,) = project(book(), whole.stress(), whole).calls["amount"]
+    assert lost[1] == pytest.approx(called)
+
+
+def test_shock_and_moves_together_take_no_more_than_all() -> None:
+    # 50 million of the index: the stress takes 60 %, moves of -50 % would take it through zero, and take 39 % more.
+    # One with a stated value keeps what moves do to it, and so does a rise.
+    day = {"shocks": [{"of": "equity", "value": "-60%"}], "due": {"vm": "+8h", "im": "+8h"}}
+    moves = np.array([[-0.5, 0.0], [-0.3, 0.0], [0.1, 0.0]])
+    assert plan(stresses={"day": day}).amounts(moves)[:, 0] == pytest.approx([49.5e6, 45e6, 25e6])
+    stated = plan(stresses={"day": {**day, "values": {"INDEX": 20e6}}})
+    assert stated.amounts(moves)[:, 0] == pytest.approx([55e6, 45e6, 25e6])
 
 
 # Any book.

@@ -56,7 +56,7 @@ def test_the_stages_of_the_case_by_hand(case: Book) -> None:
     assert [stage.title for stage in book.stages] == list(STAGES)
     # Due at 16:00: cash and fund need no time, the line six hours, the repo four.
     assert decided(book, 2) == [
-        ("from CASH", 2e6, new_york(16)),
+        ("from CASH, which counts 2,000,000.00 USD", 2e6, new_york(16)),
         ("through REDEEM", 3e6, new_york(16)),
         ("on LINE", 1.5e6, new_york(10)),
     ]
@@ -71,6 +71,27 @@ def test_the_stages_of_the_case_by_hand(case: Book) -> None:
     assert book.notices[3].drawn == (("REPO", "repo", 4e6),)
     (given,) = book.notices[3].deliveries
     assert (given.asset_id, given.quantity, given.value) == ("UST", 4_082_000.0, 4_000_360.0)
+
+
+def test_a_line_is_drawn_for_what_leaves_it_and_not_for_what_that_counts() -> None:
+    # 1,000 asked, a fifth off all cash: 700 of our own count 560, and 550 of the line the other 440.
+    book = desk(
+        assets=[asset("USD", "cash", price=None)],
+        holdings=[{"holding_id": "CASH", "asset_id": "USD", "quantity": 700.0, "cost_bps": 1.0}],
+        facilities=[
+            {"facility_id": "LINE", "kind": "credit_line", "gives": "USD", "capacity": 5e3, "cost_bps": 100.0,
+             "counterparty": "Line Bank"}
+        ],
+        agreements=[AGREEMENT],
+        calls=[{**CALL, "amount": 1000.0}],
+        schedules={"cash": listing(USD=0.2)},
+    )  # fmt: skip
+    told = playbook(answer(book))
+    assert [(d.what, d.amount) for d in told.stages[1].decisions] == [
+        ("Deliver 700 USD from CASH, which counts 560.00 USD", 560.0),
+        ("Draw 550.00 USD on LINE", 550.0),
+    ]
+    assert next(notice.drawn for notice in told.notices if notice.drawn) == (("LINE", "credit_line", 550.0),)
 
 
 def test_little_headroom_is_amber(case: Book) -> None:

@@ -9,7 +9,10 @@ from typer.testing import CliRunner
 
 from collateral_opt.cli import app
 from collateral_opt.errors import UsageError
+from collateral_opt.liquidity.factors import read_generator
+from collateral_opt.liquidity.pictures import distance_figure
 from collateral_opt.liquidity.reverse import read_directions, reverse
+from collateral_opt.liquidity.reverse_page import page
 from tests.liquidity.moving import book, plan
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "stress"
@@ -88,6 +91,47 @@ def test_directions_that_are_none_are_said() -> None:
     ):
         with pytest.raises(UsageError, match=said):
             read_directions(form, here.generator)
+
+
+def test_a_history_whose_factors_follow_from_each_other_has_no_lengths(tmp_path: Path) -> None:
+    # Two days: whatever two factors do, one is a line of the other.
+    (tmp_path / "h.csv").write_text("date,a,b\n2026-01-01,0.1,0.2\n2026-01-02,0.3,-0.1\n")
+    generator = read_generator({"kind": "history", "file": "h.csv"}, tmp_path)
+    with pytest.raises(UsageError, match="2 factors follow from each other"):
+        read_directions({"fall": {"a": "-1"}}, generator)
+
+
+def test_the_page_has_every_distance_and_escapes_names(tmp_path: Path) -> None:
+    here = plan(only_cash())  # type: ignore[arg-type]
+    found = reverse(
+        here, read_directions({"</script><b>": {"equities": "-0.8"}, "up": {"equities": "0.3"}}, here.generator)
+    )
+    drawn = distance_figure(found)
+    assert drawn is not None
+    (bars,) = drawn["data"]
+    assert bars["y"] == ["&lt;/script&gt;&lt;b&gt;", "up"]
+    # 5 standard deviations down break it, and 7.5 up do not: each over sqrt(1 - 0.25).
+    assert bars["x"] == pytest.approx([5 / 0.75**0.5, 7.5 / 0.75**0.5], rel=2e-4)
+    assert bars["text"] == ["25.00% of it", "holds"]
+    text = page(here, found)
+    assert "</script><b>" not in text and "5.77 deviations" in text
+    assert page(here, found) == text
+    assert distance_figure([]) is None
+
+
+def test_the_command_writes_the_page_and_says_beforehand_what_it_cannot_write(tmp_path: Path) -> None:
+    args = ["stress", "reverse", str(EXAMPLE), "--stresses", str(EXAMPLE / "stresses.yaml"), "--quiet"]
+    out, drawn = str(tmp_path / "r.csv"), str(tmp_path / "r.html")
+    assert CliRunner().invoke(app, [*args, "--out", out, "--page", drawn]).exit_code == 0
+    assert "equities fall" in Path(drawn).read_text(encoding="utf-8")
+    for more, said in (
+        (["--page", drawn], "is there already"),
+        (["--out", str(tmp_path / "none" / "r.csv")], "is not there"),
+        (["--out", out, "--page", out, "--force"], "are one file"),
+        (["--out", str(EXAMPLE / "positions.csv"), "--force"], "lies in the book"),
+    ):
+        done = CliRunner().invoke(app, [*args, *more])
+        assert done.exit_code == 2 and said in " ".join(done.stderr.split())
 
 
 def test_the_example_breaks_where_its_readme_says() -> None:

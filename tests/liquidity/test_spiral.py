@@ -150,6 +150,31 @@ def test_reduction_sells_the_least_that_cures(means: float, participation: float
     assert ledger(case, [*sold[:-1], sold[-1] * (1 - 1e-3)], PowerLaw())[0] > 10  # less would not have done
 
 
+def test_reduction_leaves_what_frees_no_margin() -> None:
+    """25m short of which a day's sale brings less: all of the volume goes, but for a swap without initial margin."""
+    swap = Position("SWAP", 1e6, 50.0, 0.0, adv=1e7, volatility=0.02)
+    alone, beside = (spiral(replace(HELIOS, positions=p), mode="reduce") for p in ((CRUDE,), (CRUDE, swap)))
+    assert beside.days["sold"].iloc[1] == pytest.approx(8e5 * 85)
+    assert beside.own_funds == pytest.approx(alone.own_funds)
+    assert (beside.prices["SWAP"] == 50).all()
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+@pytest.mark.parametrize("saved", [0.0002, 0.1, 1 / 3, 0.77, 0.999])
+def test_a_hedge_is_asked_for_seldom(saved: float, pieces: int) -> None:
+    """What lacks is linear, or in two pieces, down to just nothing. To 1e-6 a bisection asks 22 times."""
+    asked: list[float] = []
+
+    def hedged(measure: Measure, share: float) -> Case:
+        asked.append(share)
+        lacks = 1e6 * max(0.0, saved - share, (pieces - 1) * 10 * (0.9 * saved - share))
+        return replace(HELIOS, called=40e6, means=40e6 - lacks)
+
+    size = least("put", replace(HELIOS, means=30e6), hedged=hedged)
+    assert size is not None and 0 <= size - saved <= 1e-6
+    assert sum(share > 0 for share in asked) <= (11 if saved > 0.01 else 20)
+
+
 def test_a_call_that_is_met_sells_nothing() -> None:
     found = spiral(replace(HELIOS, means=40e6, own_funds=50e6))
     assert (found.outcome, found.ends, len(found.days)) == ("paid", 1, 1)

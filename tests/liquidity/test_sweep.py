@@ -228,6 +228,9 @@ def test_rows_and_summary_are_what_the_scenarios_come_to(here: Moved, clean: Pat
         assert row["vm"] == pytest.approx(change.calls["CCP vm"], abs=0.005)
         assert json.loads(row["exhausted"]) == list(scenario.exhausted)
         assert row["first_short_call"] == (min(scenario.shortfalls) if scenario.shortfalls else "")
+    lines = (clean / "scenarios.csv").read_text().splitlines()
+    told = (clean / "worst.csv").read_text().splitlines()
+    assert told == [lines[0], *(lines[1 + number] for number in worst(table, 10)["scenario"])]
     summary = json.loads((clean / "summary.json").read_text())
     covered = int((table["shortfall"] == 0).sum())
     assert 0 < covered < len(table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -53,3 +54,9 @@ def test_half_a_cent_goes_to_the_even_one(value: str, rounded: float) -> None:
 
 def test_cents_have_no_minus_zero() -> None:
     assert str(cents(Fraction(-1, 1000))) == "0.0"
+
+
+@pytest.mark.parametrize("value", [2.675, 55109.695, -1.005, 1e16])
+def test_floats_round_as_what_they_are(value: float) -> None:
+    # numpy's own round makes 2.68 of 2.67499999999999982236431605997495353221893310546875.
+    assert cents(value) == cents(np.float64(value)) == cents(Fraction(value))

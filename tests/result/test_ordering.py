@@ -388,3 +388,11 @@ def test_thousands_of_steps() -> None:
     assert order.is_complete
     assert replayed(plan, order) == 400
     assert max(len(r.steps) for r in order.rounds) == 4
+
+
+def test_what_is_not_needed_may_be_negative() -> None:
+    nothing = deliver("bond", 0, "acme", 1)
+    more = recall("other", 1, "cash", 1)
+    stocks, values = money(bond=-1), money(other=1)
+    assert order_steps([nothing], stocks, {}, {}).rounds == singles(0)
+    assert order_steps([nothing, more], stocks, values, {}).rounds == singles(0, 1)

@@ -91,7 +91,10 @@ def _tell(found: ForcedSale) -> None:
             say(f"  {row['rank']}. {printable(row['position_id'])}: {row['raised_per_cost']:,.1f} for one of cost, "
                 f"{row['days_to_sell']:.2f} days to sell, sold {row['sold']:,.2f} units")  # fmt: skip
     say(f"\n{found.terms.mode.replace('_', ' ')} under {found.terms.model.name}")
-    for row in end.days.to_dict("records"):
+    for at, row in enumerate(end.days.to_dict("records")):
+        if at == 0:
+            say(f"  after the stress: unpaid {_money(row['unpaid'])}, own funds {_money(row['own_funds'])}")
+            continue
         say(f"  day {row['day']}: sold {_money(row['sold'])}, lost {_money(row['loss'])}, "
             f"unpaid {_money(row['unpaid'])}, own funds {_money(row['own_funds'])}")  # fmt: skip
     cells = found.outcomes

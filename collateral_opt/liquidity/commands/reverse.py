@@ -26,20 +26,33 @@ def command(
     stresses: FILE,
     stress: STRESS = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write every direction to this new CSV.")] = None,
+    page: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the distances on this new page (.html), too.")
+    ] = None,
     seed: SEED = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the CSV.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the CSV and the page.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Find how far factors can move in the file's directions until a call cannot be met."""
     with exit_codes():
         from collateral_opt.errors import UsageError
+        from collateral_opt.io.write import write_text
         from collateral_opt.liquidity.moved import moved
         from collateral_opt.liquidity.reverse import read_directions, reverse, table
+        from collateral_opt.liquidity.reverse_page import page as drawn
         from collateral_opt.liquidity.stress import read_stresses
         from collateral_opt.terminal import Progress
 
-        if out is not None and out.exists() and not force:
-            raise UsageError(f"{out} is there already. Choose another name, or replace it with --force.")
+        files = [file for file in (out, page) if file is not None]
+        for target in files:
+            if book.resolve() in (target.resolve(), *target.resolve().parents):
+                raise UsageError(f"{target} lies in the book {book}. Choose a place outside it.")
+            if target.exists() and not force:
+                raise UsageError(f"{target} is there already. Choose another name, or replace it with --force.")
+            if not target.resolve().parent.is_dir():
+                raise UsageError(f"the folder of {target} is not there. Make it, or choose another name.")
+        if len({target.resolve() for target in files}) < len(files):
+            raise UsageError("--out and --page are one file. Give one of them another name.")
         file = read_stresses(stresses)
         loaded = ready(book, quiet, file.files)
         plan = moved(loaded, file.stress(stress), file, seed=seed)
@@ -52,13 +65,13 @@ def command(
 
         found = wait_for(work, quiet=quiet)
         if out is not None:
-            from collateral_opt.io.write import write_text
-
             write_text(out, table(found).to_csv(index=False, lineterminator="\n"))
+        if page is not None:
+            write_text(page, drawn(plan, found))
         if not quiet:
             say(_told(found, loaded.settings.base_currency))
-            if out is not None:
-                say(f"written to {printable(out)}")
+            if files:
+                say(f"written to {', '.join(map(printable, files))}")
 
 
 def _told(found: Sequence[Break], currency: str) -> str:

@@ -50,6 +50,7 @@ class HaircutMoved(BookChange):
             names = [n for n in names if any(rule.label == self.rule for rule in draft.schedules[n].rules)]
         if not inside.any():
             return
+        assets = draft.asset_facts
         for name in names:
             own = name if self.agreement is None else draft.own_schedule(self.agreement, name)
             old, context = draft.schedules[own], draft.context
@@ -57,7 +58,7 @@ class HaircutMoved(BookChange):
                 old,
                 self.haircut,
                 draft.say,
-                assets=draft.asset_facts,
+                assets=assets,
                 inside=inside,
                 context=context,
                 rule=self.rule,
