@@ -508,7 +508,7 @@ def test_asset_classes_are_named_as_a_desk_would(
 def test_the_template_and_the_generated_desk_s_schedules_are_package_data() -> None:
     package = files("collateral_opt")
     templates = {f.name for f in (package / "io" / "templates").iterdir()}
-    pages = {"page", "macros", "report", "what_if", "stress", "sweep", "buffer", "liquidation"}
+    pages = {"page", "macros", "report", "what_if", "stress", "sweep", "buffer", "liquidation", "reverse"}
     assert templates == {*(f"{page}.html" for page in pages), "playbook.md.j2", "notice.md.j2"}
     assert len([f for f in (package / "desk_schedules").iterdir() if f.name.endswith(".yaml")]) == 7
     assert (package / "py.typed").is_file() and (files("eligibility_rules") / "py.typed").is_file()
