@@ -14,7 +14,6 @@ from fractions import Fraction
 from math import lcm
 from typing import Literal
 
-from collateral_opt.network.exact import Sum
 from collateral_opt.result.moves import Levels, Moves, Together, arranged
 
 FEW = 8
@@ -84,8 +83,6 @@ def order_steps(steps: Sequence[Step], stocks: Amounts, values: Amounts, floors:
     Raises ValueError for a negative amount or stock, and where all steps together leave a stock negative or an
     agreement that some step lowers under its floor: no order, round or bridge helps then. The message names it.
     """
-    if not any(step.gives or step.lowers for step in steps):
-        return _in_any_order(steps, stocks)
     # Whole multiples of a unit of each place: sums of integers are exact, and faster than those of fractions.
     start, unit = _starts_and_units(steps, stocks, values, floors)
     whole = [_needs_and_changes(step, unit) for step in steps]
@@ -104,30 +101,6 @@ def order_steps(steps: Sequence[Step], stocks: Amounts, values: Amounts, floors:
     told.refuse_what_cannot_end(level)
     together, is_complete = arranged(moves, level.copy())
     return Order(told.rounds(together, level), is_complete)
-
-
-def _in_any_order(steps: Sequence[Step], stocks: Amounts) -> Order:
-    """Steps of which none gives or lowers anything: as they stand, for what is there suffices for all or for none."""
-    taken: dict[Hashable, Sum] = defaultdict(Sum)
-    for step in steps:
-        for name, amount in step.takes.items():
-            if _not_negative(step, "stock", name, amount):
-                taken[name].add(amount)
-        for name, amount in step.raises.items():
-            _not_negative(step, "agreement", name, amount)
-    for name, all_of_it in taken.items():
-        there, amount = Fraction(stocks.get(name, 0)), all_of_it.value
-        if there < 0:
-            raise ValueError(f"stock {name!r} starts negative: {there}")
-        if there < amount:
-            raise ValueError(f"after all steps stock {name!r} is {amount - there} under zero")
-    return Order(tuple(Round((at,)) for at in range(len(steps))), is_complete=True)
-
-
-def _not_negative(step: Step, kind: Kind, name: Hashable, amount: Fraction) -> Fraction:
-    if amount.numerator < 0:
-        raise ValueError(f"step {step.label!r} has a negative amount at {kind} {name!r}")
-    return amount
 
 
 def _sides(step: Step) -> tuple[tuple[Kind, Amounts, Amounts], ...]:
@@ -162,10 +135,9 @@ def _needs_and_changes(step: Step, unit: Mapping[Place, int]) -> tuple[dict[Plac
     change: dict[Place, int] = {}
     for kind, less, more in _sides(step):
         for name in {**less, **more}:
-            down, up = (
-                _whole(_not_negative(step, kind, name, part[name]), unit[kind, name]) if name in part else 0
-                for part in (less, more)
-            )
+            down, up = (_whole(part[name], unit[kind, name]) if name in part else 0 for part in (less, more))
+            if down < 0 or up < 0:
+                raise ValueError(f"step {step.label!r} has a negative amount at {kind} {name!r}")
             if down:
                 # An agreement is looked at after the step, so what raises it counts; a stock is looked at before.
                 need[kind, name] = down if kind == "stock" else down - up

@@ -20,7 +20,7 @@ from collateral_opt.book import Book
 from collateral_opt.network.exact import exact
 from collateral_opt.network.network import Kind
 from collateral_opt.result.answer import Answer, Line
-from collateral_opt.result.ordering import Bridge, Order, Step, order_steps
+from collateral_opt.result.ordering import Bridge, Order, Round, Step, order_steps
 
 Row = tuple[Any, ...]
 
@@ -51,13 +51,17 @@ def step_rows(book: Book, answer: Answer) -> tuple[list[Row], Order]:
     less than all it requires, its calls included, or with less than it has at the end.
     """
     sources, time = answer.network.sources, cache(partial(_time, book))
+    if _waits_for_nothing(answer):
+        plain = sorted(((_settles(answer, part), _delivered(answer, part)) for part in answer.parts), key=_settled)
+        rows = [(float(at), *row, time(when), None, None, None) for at, (when, row) in enumerate(plain, start=1)]
+        return rows, Order(tuple(Round((at,)) for at in range(len(rows))), is_complete=True)
     movements = sorted([*_funding(book, answer), *_deliveries(answer), *_recalls(answer)], key=_when)
     named = {stock for movement in movements for stock in (*movement.step.takes, *movement.step.gives)}
     holdings = ((("holding", sources.ids[i]), sources.quantity[i]) for i in np.flatnonzero(sources.is_holding).tolist())
     stocks: dict[Hashable, Fraction] = {stock: exact(quantity) for stock, quantity in holdings if stock in named}
     values, floors = _agreements(answer) if answer.recalls else ({}, {})
     order = order_steps([m.step for m in movements], stocks, values, floors)
-    rows: list[Row] = []
+    rows = []
     for number, taken in enumerate(order.rounds, start=1):
         bridge = "; ".join(_words(answer, bridge) for bridge in taken.bridges)
         for at in taken.steps:
@@ -66,6 +70,17 @@ def step_rows(book: Book, answer: Answer) -> tuple[list[Row], Order]:
             times = (time(movement.settles), time(movement.start_by))
             rows.append((float(number), *movement.row, *times, "yes" if together else None, bridge or None))
     return rows, order
+
+
+def _waits_for_nothing(answer: Answer) -> bool:
+    """Whether all that moves is what is at home, so that no delivery comes after another."""
+    network = answer.network
+    is_facility, demands = network.sources.is_facility.tolist(), network.uses.demands
+    return not answer.recalls and not any(is_facility[part.source] or part.use >= demands for part in answer.parts)
+
+
+def _settled(delivery: tuple[int | None, Row]) -> float:
+    return float("inf") if delivery[0] is None else delivery[0]
 
 
 def _when(movement: Movement) -> float:
@@ -100,16 +115,23 @@ def _funding(book: Book, answer: Answer) -> Iterator[Movement]:
 
 
 def _deliveries(answer: Answer) -> Iterator[Movement]:
-    network, uses = answer.network, answer.network.uses
+    uses = answer.network.uses
     for part in answer.parts:
         if part.use >= uses.demands:
             continue
-        agreement = network.agreement_ids[uses.agreement[part.use]]
-        call = uses.ids[part.use] if part.use < uses.calls else None
-        facility = network.sources.ids[part.source] if network.sources.is_facility[part.source] else None
+        row = _delivered(answer, part)
+        _, call, agreement, *_ = row
         step = Step(call or agreement, "deliver", takes=_taken(answer, part), raises={agreement: part.collateral_value})
-        row = ("deliver", call, agreement, facility, *_source(answer, part), float(part.quantity))
         yield Movement(step, row, settles=_settles(answer, part))
+
+
+def _delivered(answer: Answer, part: Line) -> Row:
+    """What is delivered to a call or an agreement."""
+    network, uses = answer.network, answer.network.uses
+    agreement = network.agreement_ids[uses.agreement[part.use]]
+    call = uses.ids[part.use] if part.use < uses.calls else None
+    facility = network.sources.ids[part.source] if network.sources.is_facility[part.source] else None
+    return ("deliver", call, agreement, facility, *_source(answer, part), float(part.quantity))
 
 
 def _recalls(answer: Answer) -> Iterator[Movement]:
