@@ -56,11 +56,9 @@ class Problem:
         self.reach = SourceReach(facts, self.pins)
         self._costs = costs
         known = near if near is not None and self.reach.is_as(near.reach) else None
-        self._open: dict[tuple[Hashable, ...], Ints] = {} if known is None else known._open
-        self._met: dict[tuple[Hashable, ...], Bools] = {} if known is None else known._met
-        if known is not whole:
-            # Near one problem there may be thousands of others, and it outlives them: what they find is theirs.
-            self._open, self._met = self._open.copy(), self._met.copy()
+        # Copies: near one problem there may be thousands of others, and it outlives them. What they find is theirs.
+        self._open: dict[tuple[Hashable, ...], Ints] = {} if known is None else known._open.copy()
+        self._met: dict[tuple[Hashable, ...], Bools] = {} if known is None else known._met.copy()
         self._whole = whole
         self._most: dict[tuple[str, str, int], Floats] = {}
 

@@ -5,15 +5,20 @@ A profile is a schedule with the currency it is read in and the margin type it i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from collateral_opt.book import Book
 from collateral_opt.network.network import LimitKinds
-from eligibility_rules import Context, Facts, LimitMatch, Match, match, match_limits
+from eligibility_rules import Context, Facts, LimitMatch, Match, Schedule, match, match_limits
+
+Key = TypeVar("Key", bound=tuple[Any, ...])
+"""The name of a schedule, and whatever else was asked with it."""
+Answer = TypeVar("Answer")
 
 
 class Eligibility:
@@ -28,16 +33,18 @@ class Eligibility:
         known = near if near is not None and self._reads_as(near) else None
         # What the cells say is read once, for all schedules.
         self._assets: Facts = Facts(assets) if known is None else known._assets
-        self._matches: dict[tuple[str, str, str | None], Match] = self._of_same(known, "_matches")
-        self._limits: dict[tuple[str, str], tuple[LimitMatch, ...]] = self._of_same(known, "_limits")
-        self._kinds: dict[tuple[str, str, int], LimitKinds] = self._of_same(known, "_kinds")
+        self._matches: dict[tuple[str, str, str | None], Match] = {}
+        self._limits: dict[tuple[str, str], tuple[LimitMatch, ...]] = {}
+        self._kinds: dict[tuple[str, str, int], LimitKinds] = {}
+        if known is not None:
+            theirs = known._book.schedules
+            self._matches = self._of_same(known._matches, theirs)
+            self._limits = self._of_same(known._limits, theirs)
+            self._kinds = self._of_same(known._kinds, theirs)
 
-    def _of_same(self, known: Eligibility | None, answers: str) -> dict[Any, Any]:
-        """What is known of schedules that are the same here."""
-        if known is None:
-            return {}
-        found: dict[Any, Any] = getattr(known, answers)
-        mine, theirs = self._book.schedules, known._book.schedules
+    def _of_same(self, found: dict[Key, Answer], theirs: Mapping[str, Schedule]) -> dict[Key, Answer]:
+        """Of the answers that were ``found``, those of schedules that are the same here."""
+        mine = self._book.schedules
         if mine is theirs:
             return found
         return {key: answer for key, answer in found.items() if mine.get(key[0]) is theirs[key[0]]}

@@ -22,7 +22,7 @@ from collateral_opt.network.network import Bools, Ints, Network, View
 from collateral_opt.network.runs import place_in_run
 from collateral_opt.solve.ledger import Ledger
 from collateral_opt.solve.linear import NEAR, SMALL, Linear
-from collateral_opt.solve.lines import FEW, LineSearch, may_swap, nearest, on_chosen_lines, with_switches_of
+from collateral_opt.solve.lines import LineSearch, nearest, on_chosen_lines, swaps_many, with_switches_of
 from collateral_opt.solve.passes import COVERED, Flows, Passes
 from collateral_opt.solve.polishing import COARSE, FINE, in_lots, in_whole_lots, polish, taken_over
 from collateral_opt.solve.reserves import count_reserves
@@ -74,8 +74,7 @@ def _on_lines(linear: Linear, mip_gap: float) -> list[Floats]:
     Of many lines only those that were chosen for it: rounding the linear program's own would be work for nothing.
     """
     chosen, flows = on_chosen_lines(linear, mip_gap), linear.flows
-    many = np.count_nonzero(flows.x) > FEW and may_swap(linear.network)
-    return chosen if chosen and many else [flows.x, *chosen]
+    return chosen if chosen and swaps_many(linear.network, flows.x) else [flows.x, *chosen]
 
 
 def _whole_standing(ledger: Ledger, linear: Linear) -> tuple[Any, ...]:

@@ -127,10 +127,7 @@ class Ledger:
             entries[row].append((column, coefficient))
         for several, upper in zip(entries, rows.upper.tolist(), strict=True):
             common = lcm(*{a.denominator for _, a in several})
-            if common == 1:
-                terms = _netted([(c, a.numerator * units[c]) for c, a in several])
-            else:
-                terms = _netted([(c, a.numerator * (common // a.denominator) * units[c]) for c, a in several])
+            terms = _netted([(c, a.numerator * (common // a.denominator) * units[c]) for c, a in several])
             for column, a in terms:
                 self._rows_of[column].append((len(self.slack), a))
             self._takers_of.append([(c, a) for c, a in terms if a > 0])

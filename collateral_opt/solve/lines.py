@@ -118,7 +118,7 @@ def _few_lines(linear: Linear, price: Floats) -> Iterator[Floats]:
     touched = np.zeros(len(switches), dtype=bool)
     touched[switches.switch[there[switches.edge]]] = True
     there[switches.edge[touched[switches.switch]]] = True
-    is_brief = may_swap(network) and bool(np.count_nonzero(flows.x) > FEW)
+    is_brief = swaps_many(network, flows.x)
     narrow, rounds = with_switches_of(network, there), BRIEF if is_brief else ROUNDS
     x = dive(narrow, np.flatnonzero(there), flows.short, linear.solver, linear.limits, rounds)
     # Cut to few lines, the linear program's own flows may be less short, but are a worse place to swap from.
@@ -410,6 +410,11 @@ class LineSearch:
         upper[len(edge) + asking] += self._margin
         rows = replace(program.rows, lower=row_lower, upper=np.maximum(program.rows.upper, row_lower))
         return replace(program, lower=lower, upper=upper, rows=rows), view, narrow
+
+
+def swaps_many(network: Network, x: Floats) -> bool:
+    """Whether lines may be swapped, and ``x`` [edges] uses more than can all be settled anew with each choice."""
+    return may_swap(network) and bool(np.count_nonzero(x) > FEW)
 
 
 def may_swap(network: Network) -> bool:

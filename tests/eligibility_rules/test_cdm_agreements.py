@@ -21,8 +21,8 @@ from eligibility_rules.importers import Imported
 from eligibility_rules.importers.cdm import CdmOptions, parse_cdm
 from eligibility_rules.vocabulary import Schedule
 from eligibility_rules.writing import criterion_form
+from tests.eligibility_rules.cdm_parts import Json, any_of, country, every, negated
 
-Json = dict[str, Any]
 CASH: Json = {"AssetType": {"assetType": "CASH"}}
 DEBT: Json = {"AssetType": {"assetType": "SECURITY", "securityType": "DEBT"}}
 OWN: Json = {"CounterpartyOwnIssuePermitted": {"counterpartyOwnIssuePermitted": True}}
@@ -31,22 +31,6 @@ FOREIGN: Json = {"DomesticCurrencyIssued": {"domesticCurrencyIssued": False}}
 
 def product_command(words: list[str]) -> int:
     return CliRunner().invoke(cli.app, words).exit_code
-
-
-def every(*parts: Json) -> Json:
-    return {"AllCriteria": {"allCriteria": list(parts)}}
-
-
-def any_of(*parts: Json) -> Json:
-    return {"AnyCriteria": {"anyCriteria": list(parts)}}
-
-
-def negated(part: Json) -> Json:
-    return {"NegativeCriteria": {"negativeCriteria": part}}
-
-
-def country(code: str) -> Json:
-    return {"IssuerCountryOfOrigin": {"issuerCountryOfOrigin": code}}
 
 
 def named(name: str) -> Json:

@@ -14,8 +14,8 @@ from eligibility_rules.importers import ImportFinding
 from eligibility_rules.importers.cdm import CdmOptions, parse_cdm
 from eligibility_rules.vocabulary import Schedule
 from eligibility_rules.writing import criterion_form
+from tests.eligibility_rules.cdm_parts import Json, any_of, country, every, negated
 
-Json = dict[str, Any]
 DEBT: Json = {"AssetType": {"assetType": "SECURITY", "securityType": "DEBT"}}
 TREATMENT: Json = {"isIncluded": True, "valuationTreatment": {"haircutPercentage": 0.02}}
 
@@ -34,22 +34,6 @@ def read(criterion: Json, **more: Any) -> tuple[Json, list[ImportFinding]]:
     schedule, findings = schedule_of(criterion, **more)
     when = schedule.rules[0].when
     return {} if when is None else criterion_form(when), findings
-
-
-def every(*parts: Json) -> Json:
-    return {"AllCriteria": {"allCriteria": list(parts)}}
-
-
-def any_of(*parts: Json) -> Json:
-    return {"AnyCriteria": {"anyCriteria": list(parts)}}
-
-
-def negated(part: Json) -> Json:
-    return {"NegativeCriteria": {"negativeCriteria": part}}
-
-
-def country(code: str) -> Json:
-    return {"IssuerCountryOfOrigin": {"issuerCountryOfOrigin": code}}
 
 
 def rated(
