@@ -107,19 +107,35 @@ class HighsSession:
         for name, value in {**_OPTIONS, "presolve": self._presolve}.items():
             self._set(name, value)
         self._set_tolerance(TOLERANCE)
-        self._check("passModel", self._highs.passModel(_arrays(program)))
+        self._pass(program)
         if self._is_mip:
             # Presolve of some integer programs writes out of bounds (1.15.1), and takes the process with it.
             self._presolve = "off"
             self._set("presolve", self._presolve)
-            kinds = self._integer.astype(np.uint8)
-            self._check(
-                "changeColsIntegrality",
-                self._highs.changeColsIntegrality(self._n_columns, self._columns, kinds),
-            )
         self._check("setCallback", self._highs.setCallback(_interrupt_when(self._stop), None))
         for occasion in _OCCASIONS:
             self._check("startCallback", self._highs.startCallback(occasion))
+
+    def _pass(self, program: Program) -> None:
+        start, row, coefficient = _by_column(program)
+        status = self._highs.passModel(
+            self._n_columns,
+            self._n_rows,
+            len(row),
+            int(highspy.MatrixFormat.kColwise),
+            int(highspy.ObjSense.kMinimize),
+            0.0,
+            finite(program.cost, self._n_columns, "costs"),
+            figures_of(program.lower, self._n_columns, "lower bounds of columns"),
+            figures_of(program.upper, self._n_columns, "upper bounds of columns"),
+            self._row_lower,
+            self._row_upper,
+            start,
+            row,
+            coefficient,
+            self._integer.astype(np.int32),
+        )
+        self._check("passModel", status)
 
     def change_costs(self, cost: Floats) -> None:
         figures = finite(cost, self._n_columns, "costs")
@@ -295,8 +311,8 @@ class HighsSession:
             )
 
 
-def _arrays(program: Program) -> highspy.HighsLp:
-    """The program column by column, in the arrays HiGHS reads; entries at the same place are added up."""
+def _by_column(program: Program) -> tuple[NDArray[np.int32], NDArray[np.int32], Floats]:
+    """The entries column by column: where each column begins, rows, coefficients; those at one place are added up."""
     rows = program.rows
     height = max(program.n_rows, 1)
     place = np.asarray(rows.column) * height + rows.row
@@ -304,23 +320,8 @@ def _arrays(program: Program) -> highspy.HighsLp:
     if (place[1:] <= place[:-1]).any():
         place, position = np.unique(place, return_inverse=True)
         coefficient = np.bincount(position, coefficient, len(place)).astype(np.float64)
-    start: NDArray[Any] = np.searchsorted(place, np.arange(program.n_columns + 1) * height).astype(np.int32)
-    row: NDArray[Any] = (place % height).astype(np.int32)
-    lp = highspy.HighsLp()
-    lp.num_col_ = program.n_columns
-    lp.num_row_ = program.n_rows
-    lp.col_cost_ = finite(program.cost, program.n_columns, "costs")
-    lp.col_lower_ = figures_of(program.lower, program.n_columns, "lower bounds of columns")
-    lp.col_upper_ = figures_of(program.upper, program.n_columns, "upper bounds of columns")
-    lp.row_lower_ = figures_of(rows.lower, program.n_rows, "lower bounds of rows")
-    lp.row_upper_ = figures_of(rows.upper, program.n_rows, "upper bounds of rows")
-    lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
-    lp.a_matrix_.num_col_ = program.n_columns
-    lp.a_matrix_.num_row_ = program.n_rows
-    lp.a_matrix_.start_ = start
-    lp.a_matrix_.index_ = row
-    lp.a_matrix_.value_ = coefficient
-    return lp
+    start = np.searchsorted(place, np.arange(program.n_columns) * height)
+    return start.astype(np.int32), (place % height).astype(np.int32), coefficient
 
 
 def require_whole_numbers(program: Program) -> None:

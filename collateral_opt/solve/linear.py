@@ -22,7 +22,7 @@ from collateral_opt.network.network import Bools, Ints, Kind, Network
 from collateral_opt.network.reduction import Reduction, reduce
 from collateral_opt.network.runs import place_in_run, ranges
 from collateral_opt.solve.passes import COVERED, PENALTY, Flows, Passes, cost_bound, solve_flows
-from collateral_opt.solve.seam import Limits, ResumableSession, Session, Solver, Status
+from collateral_opt.solve.seam import Basis, Limits, ResumableSession, Session, Solver, Status
 from collateral_opt.solve.start import first_network
 from collateral_opt.solve.wide import Wide
 
@@ -43,21 +43,28 @@ MOST = 300_000
 
 @dataclass(frozen=True)
 class Standing:
-    """A basis by the labels of columns and rows."""
+    """A basis of a program with these columns and rows; ``column`` and ``row`` tell it by their labels."""
 
-    column: Mapping[Label, object]
-    row: Mapping[Label, object]
+    columns: Sequence[Label]
+    rows: Sequence[Label]
+    basis: Basis
 
     @classmethod
     def of(cls, program: Program, session: Session) -> Standing | None:
         """Where those of ``program`` stood at the end of the last solve; None from a solver that does not say."""
         if not isinstance(session, ResumableSession):
             return None
-        basis = session.basis
-        return cls(
-            column=dict(zip(program.column_labels, basis.column, strict=True)),
-            row=dict(zip(program.rows.labels, basis.row, strict=True)),
-        )
+        return cls(program.column_labels, program.rows.labels, session.basis)
+
+    @cached_property
+    def column(self) -> Mapping[Label, object]:
+        """Where each column stands."""
+        return dict(zip(self.columns, self.basis.column, strict=True))
+
+    @cached_property
+    def row(self) -> Mapping[Label, object]:
+        """Where each row stands."""
+        return dict(zip(self.rows, self.basis.row, strict=True))
 
 
 @dataclass(frozen=True)
@@ -276,7 +283,7 @@ def _nearest(reduction: Reduction, reduced: Network, flows: Flows, drawn: Floats
         order = begin + np.argsort(per_cover[begin:end], kind="stable")
         near, free = (
             members[ranges(first[at], first[at + 1])]
-            for at in (edges.source[order], edges.source[order[is_free[order]]])
+            for at in (edges.source[order[:most]], edges.source[order[is_free[order]]])
         )
         found.append((near[:most], free[has_some_left[free]][:most]))
     return found

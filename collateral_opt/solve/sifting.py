@@ -175,7 +175,10 @@ class SiftingSession:
         moves = self._lower < self._upper
         moving = int(np.count_nonzero(moves))
         if moving < max(SHRUNK * self._moving, self._whole + 1):
-            return self._solve_apart(moves | (self._lower != 0), moving <= self._whole, clock)
+            if moving > self._whole or self._part is None or self._part.growing is None:
+                return self._solve_apart(moves | (self._lower != 0), moving <= self._whole, clock)
+            # They join what is loaded, whose basis is near.
+            self._chosen |= moves
         solution = self._in_rounds(clock)
         if solution.status is Status.INFEASIBLE:
             solution = self._widened(clock)

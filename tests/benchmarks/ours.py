@@ -1,4 +1,4 @@
-"""Ours, from a book in memory to the proven optimum of its linear program."""
+"""Ours, to the proven optimum of a book's linear program."""
 
 from __future__ import annotations
 
@@ -11,12 +11,26 @@ from collateral_opt.solve.registry import solver_named
 from collateral_opt.solve.seam import Limits
 
 
+def matched(book: Book) -> Problem:
+    """The book as a problem that knows its eligible pairs."""
+    problem = Problem(gather(book.in_full))
+    assert problem.pairs
+    return problem
+
+
 @put_off()
-def linear_optimum(book: Book) -> float:
+def optimum(problem: Problem) -> float:
     """The least cost of covering every call, lots aside: base currency over the horizon.
 
-    Matching of schedules, reductions, solving, the proof and the split into few lines are all part of it; as in a run,
-    Python's search for cycles is put off.
+    Costs, limits, reductions, solving, the proof and the split into few lines are all part of it; as in a run, Python's
+    search for cycles is put off.
     """
-    found = linear_optima(Problem(gather(book.in_full)), solver_named("highs"), Limits())
-    return min(optimum.flows.cost for optimum in found) / 10_000 * book.settings.horizon_days / book.settings.day_count
+    found = linear_optima(problem, solver_named("highs"), Limits())
+    settings = problem.facts.book.settings
+    return min(linear.flows.cost for linear in found) / 10_000 * settings.horizon_days / settings.day_count
+
+
+@put_off()
+def linear_optimum(book: Book) -> float:
+    """The same from the book, its schedules matched first."""
+    return optimum(matched(book))

@@ -24,7 +24,8 @@ class Peer:
     bounded: bool = False
 
 
-OURS = "ours"
+OURS, FROM_BOOK = "ours", "ours-from-book"
+"""Ours from where its peers start, matched pairs in memory, and from the book."""
 
 PEERS: Mapping[str, Peer] = {
     "highs": Peer("highspy, the full program as arrays", "highs", ("highspy",)),

@@ -2,9 +2,10 @@
 
     python -m tests.benchmarks.peers [--quick] [--patience SECONDS] [--out DIR]
 
-Needs ``pip install -e '.[dev,bench]'``. Every run has a process and one thread of its own; the clock of a peer starts
-when the program's arrays are in memory, ours when the book is. Who takes longer than the patience is stopped, and the
-table says "more than". ``DIR`` gets ``peers.csv``, ``peers.md`` and ``growth.svg``.
+Needs ``pip install -e '.[dev,bench]'``. Every run has a process and one thread of its own. The clock starts when the
+eligible pairs are in memory, for peers with all the rest of the program; ours is timed from the book too. Who takes
+longer than the patience is stopped, and the table says "more than". ``DIR`` gets ``peers.csv``, ``peers.md`` and
+``growth.svg``.
 """
 
 from __future__ import annotations

@@ -14,10 +14,12 @@ import numpy as np
 
 from tests.benchmarks.books import Size
 from tests.benchmarks.fresh import Run, Stopped
-from tests.benchmarks.peers import OURS, PEERS
+from tests.benchmarks.peers import FROM_BOOK, OURS, PEERS
 from tests.benchmarks.peers.session import COMMAND, LONG, ROAD, Late, Session
 
 PACKAGES = ("collateral-opt", "highspy", "linopy", "numpy", "ortools", "pandas", "pulp")
+
+NAMED = {OURS: "**ours**", FROM_BOOK: "ours, matching included", **{n: peer.title for n, peer in PEERS.items()}}
 
 COLUMNS = (
     "name", "holdings", "calls", "runs", "cpu_s", "wall_s", "memory_gb", "times_ours", "optimum", "difference",
@@ -68,9 +70,9 @@ def optima(session: Session) -> str:
         cells = []
         for size in session.sizes:
             found, ours = session.middle(name, size), session.middle(OURS, size)
-            cells.append(_cell(found, _ratio(found, ours) if name != OURS else ""))
+            cells.append(_cell(found, _ratio(found, ours) if name in PEERS else ""))
         points = [(s.pairs, run.cpu_s) for s in session.sizes if isinstance(run := session.middle(name, s), Run)]
-        rows.append([_title(name), *cells, f"{growth(points):.1f}" if len(points) > 1 else ""])
+        rows.append([NAMED[name], *cells, f"{growth(points):.1f}" if len(points) > 1 else ""])
     return _table(["to the linear optimum", *map(str, session.sizes), "power"], rows)
 
 
@@ -99,10 +101,11 @@ def _agreement(session: Session, agreed: float) -> str:
     most = max(differences.values(), default=0.0)
     pairs = ", ".join(f"{session.eligible[s]:,} at {s}" for s in session.sizes)
     return (
-        "Processor seconds on one thread (so many times ours), and peak memory of the process. A peer starts from "
-        "arrays in memory, ours from the book. Peers get the rows, and no pair below zero; bounds from the rows are "
-        f"what the cover and the supply of a pair let through. All optima found agree to {agreed:.0e} of the cost (the "
-        f"furthest to {most:.0e}). The power is that of holdings times calls with which seconds grow. Eligible pairs: "
+        "Processor seconds on one thread (so many times ours), and peak memory of the process. All start from the "
+        "eligible pairs in memory, peers with costs and rows too; what matching adds to ours stands below it. Peers "
+        "get the rows, and no pair below zero; bounds from the rows are what the cover and the supply of a pair let "
+        f"through. All optima found agree to {agreed:.0e} of the cost (the furthest to {most:.0e}). The power is that "
+        "of holdings times calls with which seconds grow. Eligible pairs: "
         f"{pairs}."
     )
 
@@ -168,7 +171,7 @@ def _write_csv(session: Session, file: Path) -> None:
                 "wall_s": f"{found.wall_s:.4f}",
                 "memory_gb": f"{found.memory_gb:.3f}",
                 "times_ours": "" if times is None else f"{times:.2f}",
-                "optimum": repr(found.value) if name in (OURS, *PEERS) else "",
+                "optimum": repr(found.value) if name in NAMED else "",
                 "difference": f"{differences[name, size]:.1e}" if (name, size) in differences else "",
             }
             rows.writerow({**of, **figures, "outcome": "done"})
@@ -188,8 +191,8 @@ def _write_plot(session: Session, file: Path) -> None:
         points = [(s.pairs, run.cpu_s) for s in session.sizes if isinstance(run := session.middle(name, s), Run)]
         if points:
             x, y = zip(*points, strict=True)
-            width, color = (2.5, "black") if name == OURS else (1.2, None)
-            axes.plot(x, y, marker="o", markersize=4, linewidth=width, color=color, label=_title(name).strip("*"))
+            width, color = (1.2, None) if name in PEERS else (2.5, "black" if name == OURS else "gray")
+            axes.plot(x, y, marker="o", markersize=4, linewidth=width, color=color, label=NAMED[name].strip("*"))
     axes.set(xscale="log", yscale="log", ylabel="processor seconds to the linear optimum", xlabel="holdings x calls")
     axes.set_xticks([s.pairs for s in session.sizes], [str(s) for s in session.sizes])
     axes.minorticks_off()
@@ -199,11 +202,7 @@ def _write_plot(session: Session, file: Path) -> None:
 
 
 def _tried(session: Session) -> list[str]:
-    return [name for name in (OURS, *PEERS) if any(name == known for known, _ in session.outcomes)]
-
-
-def _title(name: str) -> str:
-    return "**ours**" if name == OURS else PEERS[name].title
+    return [name for name in NAMED if any(name == known for known, _ in session.outcomes)]
 
 
 def _seconds(seconds: float) -> str:

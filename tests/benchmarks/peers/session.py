@@ -10,7 +10,7 @@ from statistics import median
 
 from tests.benchmarks.books import TINY, Size
 from tests.benchmarks.fresh import Run, Stopped, Task, run
-from tests.benchmarks.peers import OURS, tasks
+from tests.benchmarks.peers import FROM_BOOK, OURS, tasks
 
 COMMAND, ROAD = "command", "road"
 LONG = 60.0
@@ -54,6 +54,7 @@ class Session:
                 self._required(tasks.program_made, folder, programs[s])
         for _ in range(self.repeats):
             self._once(OURS, size, tasks.our_optimum, folders[size], folders[TINY])
+            self._once(FROM_BOOK, size, tasks.our_optimum_from_book, folders[size], folders[TINY])
             for name in running:
                 self._once(name, size, tasks.peer_optimum, name, programs[size], programs[TINY])
         programs[size].unlink(missing_ok=True)
