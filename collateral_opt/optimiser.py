@@ -112,7 +112,7 @@ def solved(
         with clock("making whole lots"):
             answers = [Answer.of(*make_executable(optimum, book.settings.mip_gap)) for optimum in linear]
     with clock("pricing"):
-        answer = min(answers, key=Answer.standing)
+        answer = min(answers, key=Answer.standing) if len(answers) > 1 else answers[0]
         bound = min(optimum.bound_for(answer.shortfalls) for optimum in linear)
         bound = bound if isfinite(bound) else min(optimum.reduced.proven for optimum in linear)
         shortest = min(optimum.least_shortfall for optimum in linear)

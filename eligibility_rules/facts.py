@@ -38,6 +38,11 @@ class TextColumn:
     codes: Codes
     values: tuple[str, ...]
 
+    @cached_property
+    def in_order(self) -> Codes:
+        """The positions of the values in alphabetical order."""
+        return np.array(sorted(range(len(self.values)), key=self.values.__getitem__), dtype=np.int64)
+
     def look_up(self, by_value: npt.NDArray[Any], unknown: Any) -> npt.NDArray[Any]:
         """For each asset what `by_value` says of its value, `unknown` where it has none."""
         return np.append(by_value, np.asarray([unknown], dtype=by_value.dtype))[self.codes]
@@ -57,6 +62,7 @@ class Facts:
         self._steps: dict[str, Floats] = {}
         self._filled: dict[frozenset[tuple[str, str]], Facts] = {}
         self._memory: dict[Hashable, dict[Any, Any]] = {}
+        self._sound: set[str] = set()
 
     @classmethod
     def of(cls, assets: pd.DataFrame | Facts) -> Facts:
@@ -90,6 +96,11 @@ class Facts:
         return Facts(self.assets.iloc[[position]]).assuming(self._assume)
 
     @cached_property
+    def columns(self) -> frozenset[str]:
+        """The names of the columns that the asset table has."""
+        return frozenset(self.assets.columns.tolist())
+
+    @cached_property
     def ids(self) -> TextColumn:
         """`asset_id`, for messages and groups."""
         return self.text("asset_id")
@@ -102,7 +113,7 @@ class Facts:
     def kind(self, column: str) -> Kind:
         """What the column holds; a column nobody knows is what its cells are."""
         known = known_kind(column)
-        if known is not None or column not in self.assets:
+        if known is not None or column not in self.columns:
             return known or "text"
         cells = self.assets[column]
         if pd.api.types.is_datetime64_any_dtype(cells):
@@ -143,7 +154,7 @@ class Facts:
         return self._day[column]
 
     def steps(self, column: str) -> Floats:
-        """A rating column as steps 1 to 22, NaN where there is no rating or (`rating_problems`) nonsense."""
+        """A rating column as steps 1 to 22, NaN where there is no rating or (`problems`) nonsense."""
         if column not in self._steps:
             if self._base is not None and column not in self._assume:
                 return self._base.steps(column)
@@ -164,7 +175,7 @@ class Facts:
             return np.nan
         return np.nan if step is None else float(step)
 
-    def rating_problems(self, column: str, file: str) -> list[ScheduleProblem]:
+    def _rating_problems(self, column: str, file: str) -> list[ScheduleProblem]:
         """Every distinct cell of a rating column that is neither a rating nor a mark for none."""
         cells = self._raw_text(column)
         problems = []
@@ -198,9 +209,11 @@ class Facts:
         return TextColumn(np.where(raw.codes < 0, values.index(assumed), raw.codes), values)
 
     def _read_text(self, column: str) -> TextColumn:
-        if column not in self.assets:
+        if column not in self.columns:
             return TextColumn(np.full(self.n, -1, dtype=np.int64), ())
-        codes, distinct = pd.factorize(self.assets[column].array)
+        cells = self.assets[column]
+        # An extension array hands out its cells one by one, and slowly.
+        codes, distinct = pd.factorize(cells.to_numpy() if cells.dtype == object else cells.array)
         texts = [_cell_text(cell) for cell in distinct]
         values = tuple(dict.fromkeys(text for text in texts if text))
         place = {text: code for code, text in enumerate(values)}
@@ -209,7 +222,7 @@ class Facts:
         return TextColumn(TextColumn(codes.astype(np.int64), ()).look_up(merged, -1), values)
 
     def _read_number(self, column: str) -> Floats:
-        if column not in self.assets:
+        if column not in self.columns:
             return np.full(self.n, np.nan)
         cells = self.assets[column]
         if pd.api.types.is_numeric_dtype(cells) and not pd.api.types.is_bool_dtype(cells):
@@ -220,7 +233,7 @@ class Facts:
         return values
 
     def _read_day(self, column: str) -> Days:
-        if column not in self.assets:
+        if column not in self.columns:
             return np.full(self.n, np.datetime64("NaT", "D"))
         cells = self.assets[column]
         if pd.api.types.is_datetime64_any_dtype(cells):
@@ -230,10 +243,23 @@ class Facts:
         parsed = np.array([np.datetime64(day(value[:10]), "D") for value in text.values], dtype="datetime64[D]")
         return text.look_up(parsed, np.datetime64("NaT", "D"))
 
-    def unreadable(self, column: str, file: str) -> list[ScheduleProblem]:
+    def problems(self, column: str, file: str) -> list[ScheduleProblem]:
+        """Every cell of a column that is not what the column holds, told of the schedule in ``file``."""
+        if self._base is not None and column not in self._assume:
+            return self._base.problems(column, file)
+        if column in self._sound:
+            return []
+        found = self._unreadable(column, file)
+        if column in RATING_COLUMNS:
+            found += self._rating_problems(column, file)
+        if not found:
+            self._sound.add(column)
+        return found
+
+    def _unreadable(self, column: str, file: str) -> list[ScheduleProblem]:
         """Cells of a number or date column that hold something else."""
         kind = self.kind(column)
-        if kind == "text" or column not in self.assets or self.assets[column].dtype.kind in "iufM":
+        if kind == "text" or column not in self.columns or self.assets[column].dtype.kind in "iufM":
             return []
         text = self._raw_text(column)
         problems = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal, TypeVar
@@ -94,12 +95,18 @@ def _no_group(column: str | None) -> tuple[str, ...]:
 
 def _groups(cells: TextColumn, counts: Bools) -> tuple[Ints, tuple[str, ...]]:
     """Each counted asset's position among the sorted labels of the groups that occur."""
-    names = (*cells.values, UNKNOWN_GROUP)
-    occurs = np.zeros(len(names), dtype=np.bool_)
-    occurs[cells.codes[counts]] = True  # code -1 is the last name: unknown
-    labels = sorted({name for name, found in zip(names, occurs, strict=True) if found})
-    place = {label: position for position, label in enumerate(labels)}
-    position = np.array([place.get(name, -1) for name in names], dtype=np.int32)
+    occurs = np.zeros(len(cells.values) + 1, dtype=np.bool_)
+    occurs[cells.codes[counts]] = True  # code -1 is the last: unknown
+    found = cells.in_order[occurs[cells.in_order]]
+    labels = [cells.values[code] for code in found.tolist()]
+    position = np.full(len(occurs), -1, dtype=np.int32)
+    position[found] = np.arange(len(found))
+    if occurs[-1]:
+        place = bisect_left(labels, UNKNOWN_GROUP)
+        if labels[place : place + 1] != [UNKNOWN_GROUP]:
+            labels.insert(place, UNKNOWN_GROUP)
+            position[position >= place] += 1
+        position[-1] = place
     return np.where(counts, position[cells.codes], -1).astype(np.int32), tuple(labels)
 
 

@@ -17,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from eligibility_rules.columns import KNOWN_COLUMNS, RATING_COLUMNS
+from eligibility_rules.columns import KNOWN_COLUMNS
 from eligibility_rules.criteria import FALSE, TRUE, UNKNOWN, Bools, Context, Evaluation, Truth
 from eligibility_rules.facts import Facts
 from eligibility_rules.problems import ScheduleError, ScheduleProblem, did_you_mean
+from eligibility_rules.remembered import Remembered
 from eligibility_rules.scalars import day, decimal_text, number, percent
 from eligibility_rules.vocabulary import (
     ColumnCompare,
@@ -151,8 +152,9 @@ def match(schedule: Schedule, assets: pd.DataFrame | Facts, context: Context) ->
         _refuse_overlap(schedule, takers, truths, excluded[0] < 0, facts)
     rule, refused = _taken(schedule, takers, truths, facts.n)
     combinations, less = _deductions(schedule, evaluation)
-    table = [[_less(one.factor, deductions) for one in schedule.rules] for deductions in combinations]
-    refused = _no_value(table, less, rule, refused)
+    factors, rank = _FACTORS(schedule)
+    table = [[_less(factor, deductions) for factor in factors] for deductions in combinations]
+    refused = _no_value(table, less, rank[rule], refused)
     without_exclusions = refused == Refusal.NONE
     rule, refused = _with_exclusions(rule, refused, *excluded)
     undecided = _unknown_exclusions(schedule, evaluation, exclusions, refused, without_exclusions)
@@ -183,13 +185,11 @@ def _taken(
 
     Further haircuts come off every rule alike and keep their order, so factors are compared without them.
     """
-    ranks = {factor: rank for rank, factor in enumerate(sorted({schedule.rules[place].factor for place in takers}))}
-    rank = [ranks.get(rule.factor, -1) for rule in schedule.rules]
+    rank = _FACTORS(schedule)[1].tolist()
     lowest_first = schedule.overlap != "first"
     order = sorted(takers, key=lambda place: (rank[place], place)) if lowest_first else takers
-    nobody = len(ranks)
+    nobody = len(rank)
     winner = np.full(n, -1, dtype=np.int32)
-    winner_rank = np.full(n, nobody, dtype=np.int32)
     doubt = np.full(n, -1, dtype=np.int32)  # the undecided rule of lowest factor before the winner
     doubt_rank = np.full(n, nobody, dtype=np.int32)
     first_doubt = np.full(n, -1, dtype=np.int32)
@@ -197,18 +197,33 @@ def _taken(
         undecided = winner < 0
         won = undecided & (truths[place] == TRUE)
         winner[won] = place
-        winner_rank[won] = rank[place]
         doubtful = undecided & (truths[place] == UNKNOWN)
-        first_doubt[doubtful & (first_doubt < 0)] = place
-        lower = doubtful & (rank[place] < doubt_rank)
-        doubt[lower] = place
-        doubt_rank[lower] = rank[place]
+        if doubtful.any():
+            first_doubt[doubtful & (first_doubt < 0)] = place
+            lower = doubtful & (rank[place] < doubt_rank)
+            doubt[lower] = place
+            doubt_rank[lower] = rank[place]
+    winner_rank = np.array([*rank, nobody], dtype=np.int32)[winner]
     in_the_way = (winner >= 0) & (doubt_rank < winner_rank)
     none_true = (winner < 0) & (first_doubt >= 0)
     rule = np.where(in_the_way, doubt, np.where(none_true, first_doubt, winner)).astype(np.int32)
     unknown = in_the_way | none_true
     refused = np.where(unknown, Refusal.RULE_UNKNOWN, np.where(rule < 0, Refusal.NO_RULE, Refusal.NONE))
     return rule, refused.astype(np.int8)
+
+
+def _factors_of(schedule: Schedule) -> tuple[Sequence[Fraction], Ints]:
+    """The different factors of the rules, or of the lines of a list, lowest first; and which is that of each."""
+    if schedule.listing:
+        each = [1 - line.haircut if line.haircut is not None else Fraction(0) for line in schedule.listing]
+    else:
+        each = [rule.factor for rule in schedule.rules]
+    factors = sorted(set(each))
+    rank = {factor: at for at, factor in enumerate(factors)}
+    return factors, np.array([rank[factor] for factor in each], dtype=np.int32)
+
+
+_FACTORS = Remembered(_factors_of)
 
 
 def _with_exclusions(
@@ -283,25 +298,29 @@ def _less(factor: Fraction, deductions: Sequence[Deduction]) -> Fraction:
 def _no_value(
     table: Sequence[Sequence[Fraction]],
     less: Ints,
-    rule: Ints,
+    rank: Ints,
     refused: npt.NDArray[np.int8],
 ) -> npt.NDArray[np.int8]:
-    """Refused as worth nothing where the haircuts together leave no value."""
-    worthless = np.array([[factor <= 0 for factor in row] for row in table], dtype=np.bool_)
+    """Refused as worth nothing where the haircuts together leave no value: the factor of each asset is
+    `table[less][rank]`."""
+    worthless = np.array([[factor.numerator <= 0 for factor in row] for row in table], dtype=np.bool_)
     taken = refused == Refusal.NONE
-    return np.where(taken & worthless[less, rule], Refusal.NO_VALUE, refused).astype(np.int8)
+    return np.where(taken & worthless[less, rank], Refusal.NO_VALUE, refused).astype(np.int8)
 
 
 def _factors(
-    table: Sequence[Sequence[Fraction]], less: Ints, rule: Ints, eligible: Bools
+    table: Sequence[Sequence[Fraction]], less: Ints, rank: Ints, eligible: Bools
 ) -> tuple[tuple[Fraction, ...], npt.NDArray[np.float64], Ints]:
     """The distinct factors in use, highest first; each asset's as a float and as a position among them."""
     used = np.zeros((len(table), len(table[0])), dtype=np.bool_)
-    used[less[eligible], rule[eligible]] = True
-    factors = sorted({table[f][r] for f, r in np.argwhere(used).tolist()}, reverse=True)
-    position = {factor: place for place, factor in enumerate(factors)}
-    codes = np.array([[position.get(factor, -1) for factor in row] for row in table], dtype=np.int32)
-    code = np.where(eligible, codes[less, rule], -1).astype(np.int32)
+    used[less[eligible], rank[eligible]] = True
+    factors: list[Fraction] = []
+    codes = np.full(used.shape, -1, dtype=np.int32)
+    for f, r in sorted(np.argwhere(used).tolist(), key=lambda place: table[place[0]][place[1]], reverse=True):
+        if not factors or table[f][r] != factors[-1]:
+            factors.append(table[f][r])
+        codes[f, r] = len(factors) - 1
+    code = np.where(eligible, codes[less, rank], -1).astype(np.int32)
     floats = np.array([*(float(factor) for factor in factors), 0.0])
     return tuple(factors), floats[code], code
 
@@ -336,7 +355,7 @@ def _frozen_match(
     undecided: tuple[UnknownExclusion, ...] = (),
 ) -> Match:
     eligible = refused == Refusal.NONE
-    factors, factor, code = _factors(table, less, rule, eligible)
+    factors, factor, code = _factors(table, less, _FACTORS(schedule)[1][rule], eligible)
     for array in (eligible, factor, code, rule, refused):
         array.setflags(write=False)
     return Match(
@@ -359,12 +378,7 @@ def _frozen_match(
 def listed_rows(schedule: Schedule, facts: Facts) -> Ints:
     """For each asset the position of the line that speaks of it, -1 for none; an asset_id beats an ISIN."""
     row = np.full(facts.n, -1, dtype=np.int32)
-    for column in ("isin", "asset_id"):
-        lines = {
-            key: place
-            for place, line in enumerate(schedule.listing)
-            if (key := line.asset_id if column == "asset_id" else None if line.asset_id else line.isin)
-        }
+    for column, lines in _LINES(schedule).items():
         cells = facts.text(column)
         of_value = np.array([lines.get(value, -1) for value in cells.values], dtype=np.int32)
         found = cells.look_up(of_value, -1)
@@ -372,14 +386,25 @@ def listed_rows(schedule: Schedule, facts: Facts) -> Ints:
     return row.astype(np.int32)
 
 
+def _lines_of(schedule: Schedule) -> dict[str, dict[str, int]]:
+    """The lines that speak of an ISIN, and those that speak of an asset_id."""
+    by_id = {line.asset_id: place for place, line in enumerate(schedule.listing) if line.asset_id}
+    by_isin = {line.isin: place for place, line in enumerate(schedule.listing) if line.isin and not line.asset_id}
+    return {"isin": by_isin, "asset_id": by_id}
+
+
+_LINES = Remembered(_lines_of)
+
+
 def _match_listing(schedule: Schedule, facts: Facts, context: Context) -> Match:
     row = listed_rows(schedule, facts)
-    factors = [1 - line.haircut if line.haircut is not None else Fraction(0) for line in schedule.listing]
     allowed = np.array([line.eligible for line in schedule.listing], dtype=np.bool_)
     listed = np.where(allowed[row], Refusal.NONE, Refusal.LISTED_INELIGIBLE)
     refused = np.where(row < 0, Refusal.NOT_LISTED, listed)
     plain = np.zeros(facts.n, dtype=np.int32)
-    return _frozen_match(schedule, Evaluation(facts, context), [factors], plain, row, refused.astype(np.int8))
+    return _frozen_match(
+        schedule, Evaluation(facts, context), [_FACTORS(schedule)[0]], plain, row, refused.astype(np.int8)
+    )
 
 
 def _why_listed(found: Match, i: int, refusal: Refusal, place: int) -> Reason:
@@ -444,7 +469,7 @@ def check_columns(schedule: Schedule, facts: Facts) -> None:
     if sound.get(id(schedule)) is schedule:
         return
     problems = []
-    present = set(facts.assets.columns)
+    present = facts.columns
     for column in sorted(schedule.extra_columns - present):
         places = [
             where for where, when in schedule.criteria() if any(column in _columns(leaf) for leaf in leaves(when))
@@ -455,13 +480,10 @@ def check_columns(schedule: Schedule, facts: Facts) -> None:
         where = places[0] if places else "limits" if column not in schedule.assume else "assume"
         problems.append(ScheduleProblem(schedule.name, where, column, f"assets have no column {column}", remedy))
     for column in sorted(schedule.columns & present):
-        problems.extend(facts.unreadable(column, schedule.name))
-        if column in RATING_COLUMNS:
-            problems.extend(facts.rating_problems(column, schedule.name))
-    for where, when in schedule.criteria():
-        for leaf in leaves(when):
-            if isinstance(leaf, ColumnCompare) and leaf.column in present:
-                problems.extend(_not_comparable(schedule, where, leaf, facts))
+        problems.extend(facts.problems(column, schedule.name))
+    for where, leaf in _COMPARED(schedule):
+        if leaf.column in present:
+            problems.extend(_not_comparable(schedule, where, leaf, facts))
     for column, text in schedule.assume.items():
         kind = facts.kind(column)
         if (kind == "number" and number(text) is None) or (kind == "date" and day(text) is None):
@@ -472,6 +494,13 @@ def check_columns(schedule: Schedule, facts: Facts) -> None:
     sound[id(schedule)] = schedule
 
 
+def _compared(schedule: Schedule) -> list[tuple[str, ColumnCompare]]:
+    """Every comparison of the schedule with the place it stands at."""
+    named = ((where, leaf) for where, when in schedule.criteria() for leaf in leaves(when))
+    return [(where, leaf) for where, leaf in named if isinstance(leaf, ColumnCompare)]
+
+
+_COMPARED = Remembered(_compared)
 _SOUND: WeakKeyDictionary[Facts, WeakValueDictionary[int, Schedule]] = WeakKeyDictionary()
 """The schedules that can be read on facts, as long as there are both: neither is kept for it."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 from eligibility_rules.columns import AGENCIES
@@ -41,6 +41,7 @@ def _unrated() -> frozenset[str]:
     return frozenset(row["mark"] for row in data_rows("rating_marks.csv") if not row["step"])
 
 
+@lru_cache(maxsize=2**12)
 def rating_step(text: str, agency: str | None = None) -> int | None:
     """The step, 1 (AAA) to 22 (default), of a rating; None for a mark that means unrated (`NR`, `WR`).
 

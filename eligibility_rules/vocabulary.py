@@ -847,9 +847,12 @@ class Schedule(Frozen):
     @property
     def margin_sensitive(self) -> bool:
         """Whether the margin type of a call changes what the schedule says."""
-        fx = self.fx_haircut is not None and self.fx_haircut.margin_type is not None
-        further = any(one.margin_type is not None for one in self.further_haircuts)
-        return fx or further or any(rule.margin_type is not None for rule in self.rules)
+        return _MARGIN_SENSITIVE(self)
+
+    @property
+    def currency_sensitive(self) -> bool:
+        """Whether the currency that collateral is counted in changes what the schedule takes, and at which factor."""
+        return self.fx_haircut is not None
 
 
 def _columns_of(schedule: Schedule) -> frozenset[str]:
@@ -866,7 +869,13 @@ def _columns_of(schedule: Schedule) -> frozenset[str]:
     return frozenset(named | set(schedule.assume))
 
 
-_COLUMNS = Remembered(_columns_of)
+def _margin_sensitive(schedule: Schedule) -> bool:
+    fx = schedule.fx_haircut is not None and schedule.fx_haircut.margin_type is not None
+    further = any(one.margin_type is not None for one in schedule.further_haircuts)
+    return fx or further or any(rule.margin_type is not None for rule in schedule.rules)
+
+
+_COLUMNS, _MARGIN_SENSITIVE = Remembered(_columns_of), Remembered(_margin_sensitive)
 
 
 PARTS = {"rules": "rule", "further_haircuts": "further haircut", "limits": "limit"}

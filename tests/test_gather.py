@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,11 @@ import pytest
 from collateral_opt import Book, read_words
 from collateral_opt.errors import BookError, UsageError
 from collateral_opt.network.build import Problem
+from collateral_opt.network.exact import FLOAT
 from collateral_opt.network.facts import Facts, gather
+from collateral_opt.network.rows import in_order, positions, rows
+from collateral_opt.network.runs import distinct
+from eligibility_rules import load_schedule
 from tests.desks import asset, desk, listing
 from tests.judges.books import random_book
 
@@ -128,3 +133,73 @@ def test_a_facility_under_the_name_of_a_holding_is_not_taken_for_it() -> None:
     there = near.facts.book
     book = replace(book, settings=there.settings, schedules=there.schedules, pins=there.pins)
     assert Problem(gather(book, near.facts), near=near).open_to(1).tolist() == [0]
+
+
+def test_tables_are_read_in_the_order_of_identifiers() -> None:
+    table = pd.DataFrame({"name": ["b", "c", "a"], "size": [2.0, np.nan, 1.0]}, index=[7, 8, 9])
+    ordered, came_from = in_order(table, "name")
+    assert list(rows(ordered, "name", "size"))[:2] == [("a", 1.0), ("b", 2.0)]
+    assert (ordered.index.tolist(), came_from.tolist()) == ([0, 1, 2], [2, 0, 1])
+    assert in_order(ordered, "name")[0] is ordered
+    assert positions(["a", "b", "c"], table["name"]).tolist() == [1, 2, 0]
+    assert positions({"b": 5, "c": 6}, ["c", "b"]).tolist() == [6, 5]
+
+
+def test_distinct_numbers_stand_in_their_order() -> None:
+    found, at = distinct(np.array([4, 1, 4, 0]), 6)
+    assert (found.tolist(), at.tolist()) == ([0, 1, 4], [2, 1, 2, 0])
+
+
+def in_two_currencies(schedule: Any) -> Book:
+    """One schedule, read in USD at agreement A and in EUR at B; a euro is two dollars."""
+    return desk(
+        assets=[asset("U"), asset("E", currency="EUR")],
+        holdings=[{"holding_id": f"H{name}", "asset_id": name, "quantity": 1e6} for name in "UE"],
+        agreements=[
+            {"agreement_id": name, "counterparty": name, "schedule": "s", "base_currency": currency}
+            for name, currency in (("A", "USD"), ("B", "EUR"))
+        ],
+        calls=[{"call_id": name, "agreement_id": name, "amount": 10.0, "currency": "USD"} for name in "AB"],
+        schedules={"s": schedule},
+        fx=[{"currency": "EUR", "rate": 2.0}],
+    )
+
+
+def test_a_schedule_is_read_once_for_currencies_that_make_no_difference_to_it() -> None:
+    plain = gather(in_two_currencies(listing(U=0.1, E=0.1))).eligibility
+    assert plain.match("s", "USD", None) is plain.match("s", "EUR", None)
+    dearer = {**listing(U=0.1, E=0.1), "fx_haircut": {"rate": 0.08}}
+    mixed = gather(in_two_currencies(dearer)).eligibility
+    # The FX haircut comes off what is not in the currency of the agreement: 1 - 0.1 - 0.08.
+    factors = [mixed.match("s", currency, None).factor.tolist() for currency in ("USD", "EUR")]
+    assert factors == [[pytest.approx(0.82), pytest.approx(0.9)], [pytest.approx(0.9), pytest.approx(0.82)]]
+
+
+def test_a_list_caps_value_in_the_currency_of_the_agreement(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text("asset_id,haircut,max_value\nU,0,100\nE,0,100\n")
+    problem = Problem(gather(in_two_currencies(load_schedule(tmp_path / "s.csv"))))
+    assets = problem.facts.assets
+    caps = {
+        block.place: block.cap.values(block.measure, np.arange(2), assets, FLOAT).tolist()
+        for block in problem.limits(problem.edges())
+    }
+    assert caps == {"A": [100.0, 100.0], "B": [200.0, 200.0]}
+    # A million of either is held: both groups could be full at both agreements.
+    assert [full.tolist() for full in problem.could_be_full.values()] == [[True, True]]
+
+
+def test_what_lies_there_is_read_anew_where_the_margin_type_of_its_calls_is_another() -> None:
+    rules = [{"label": kind, "haircut": h, "margin_type": kind} for kind, h in (("im", 0.25), ("vm", 0.5))]
+    book = desk(
+        assets=[asset("U")],
+        holdings=[{"holding_id": "H", "asset_id": "U", "quantity": 1e6}],
+        agreements=[{"agreement_id": "A", "counterparty": "N", "schedule": "s"}],
+        calls=[{"call_id": "C", "agreement_id": "A", "amount": 10.0, "currency": "USD", "margin_type": "im"}],
+        posted=[{"agreement_id": "A", "asset_id": "U", "quantity": 100.0}],
+        schedules={"s": {"rules": rules}},
+    )
+    near = gather(book)
+    assert [line.value_after_haircut for line in near.posted] == [75]
+    assert gather(book.with_figures(calls=book.calls.assign(amount=20.0)), near).posted is near.posted
+    variation = book.with_figures(calls=book.calls.assign(margin_type="vm"))
+    assert [line.value_after_haircut for line in gather(variation, near).posted] == [50]

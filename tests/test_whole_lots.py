@@ -9,7 +9,11 @@ import pytest
 
 from collateral_opt import optimise
 from collateral_opt.book import Book
+from collateral_opt.network.network import Floats
 from collateral_opt.result import Result
+from collateral_opt.solve import executable, polishing
+from collateral_opt.solve.ledger import Ledger
+from collateral_opt.solve.seam import Limits, Solver
 from tests.desks import Row, asset, desk
 from tests.judges.books import random_book
 
@@ -133,3 +137,21 @@ def test_what_one_call_gives_back_may_let_another_give_back_too() -> None:
     """Under shares of what is posted, a lot less at one call can be what keeps a line of another from shrinking."""
     # The checker refuses an answer that could give back more.
     assert optimise(random_book(1002, "small", facilities=True).to_book()).status == "optimal"
+
+
+def test_other_lines_for_a_call_left_short_are_asked_for_only_so_often_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing helps the calls of this book that are short: ever more integer programs would only take time."""
+    tried: list[tuple[int, float]] = []
+
+    def polish(ledger: Ledger, price: Floats, solver: Solver, limits: Limits, fine: float, *aim: Any) -> None:
+        before = ledger.snapshot()
+        polishing.polish(ledger, price, solver, limits, fine, *aim)
+        tried.append((len(ledger.edge), fine))
+        if fine == polishing.COARSE:
+            assert ledger.snapshot() == before
+
+    monkeypatch.setattr(executable, "polish", polish)
+    result = optimise(random_book(8, "medium", max_lines=True).to_book())
+    assert sum(short > 0 for short in shortfalls(result).values()) > 1
+    others = [edges for edges, fine in tried if fine == polishing.COARSE]
+    assert 1 <= len(others) <= max(executable.PATIENCE, executable.IN_VAIN // min(others))

@@ -290,44 +290,44 @@ class Book:
         """SHA-256 over settings, rules and every known cell; orders of rows and columns do not matter."""
         whole = hashlib.sha256()
 
-        def add(*parts: str) -> None:
-            for part in parts:
-                data = part.encode()
-                whole.update(f"{len(data)}:".encode() + data)
-
-        add("settings", self.settings.model_dump_json())
+        whole.update(_parts("settings", self.settings.model_dump_json()))
         for name in ROW_MODELS:
-            lines = _ROWS(getattr(self, name))
+            frame: pd.DataFrame = getattr(self, name)
             # A book that had no such table before there was one keeps its digest.
-            if lines or name not in _LATER:
-                add(name, str(len(lines)), *lines)
+            if len(frame) or name not in _LATER:
+                whole.update(_parts(name, str(len(frame))) + _ROWS(frame))
         for name in sorted(self.schedules):
-            add("schedule", name, _SCHEDULE(self.schedules[name]))
+            whole.update(_parts("schedule", name) + _SCHEDULE(self.schedules[name]))
         for limit in self.house_limits:
-            add("house limit", canonical_text(limit))
+            whole.update(_parts("house limit", canonical_text(limit)))
         return whole.hexdigest()
 
 
-def _canonical_rows(frame: pd.DataFrame) -> list[str]:
+def _parts(*texts: str) -> bytes:
+    """Texts one after another, each with its length, so that no others read the same."""
+    return b"".join(b"%d:%b" % (len(data), data) for data in map(str.encode, texts))
+
+
+def _canonical_rows(frame: pd.DataFrame) -> bytes:
     """One text a row, sorted: its known cells by column name, each in the one form its value has."""
     columns = []
     for name in sorted(frame.columns):
         cells: list[str] = []
         series, head = frame[name], f"{name!r}:"
         if pd.api.types.is_datetime64_any_dtype(series.dtype):
-            known = series.notna().to_numpy()
-            stamps = series.to_numpy(dtype="datetime64[ns]").astype(np.int64).tolist()
-            cells = [f"{head}{v}" if there else "" for v, there in zip(stamps, known, strict=True)]
+            times = series.to_numpy(dtype="datetime64[ns]")
+            stamps, unknown = times.astype(np.int64).tolist(), np.isnat(times).tolist()
+            cells = ["" if nat else f"{head}{v}" for v, nat in zip(stamps, unknown, strict=True)]
         else:
             # v == v is False for NaN alone; a float's repr is its shortest decimal.
             cells = [f"{head}{v!r}" if v is not None and v == v else "" for v in series.tolist()]
         columns.append(cells)
-    return sorted(";".join(filter(None, row)) for row in zip(*columns, strict=True))
+    return _parts(*sorted(";".join(filter(None, row)) for row in zip(*columns, strict=True)))
 
 
 # A book changed in some figures shares all else with the one it was made from.
 _ROWS = Remembered(_canonical_rows)
-_SCHEDULE: Remembered[Schedule, str] = Remembered(canonical_text)
+_SCHEDULE: Remembered[Schedule, bytes] = Remembered(lambda schedule: _parts(canonical_text(schedule)))
 
 
 def _with_defaults(table: Table, settings: Settings | None) -> Table:

@@ -8,14 +8,12 @@ Columns are the view's edges, then one shortfall per call and reserve where rows
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import numpy as np
 
 from collateral_opt.model.program import Floats, Labels, Presence, Rows
-from collateral_opt.network.exact import Array
+from collateral_opt.network.exact import Array, in_floats
 from collateral_opt.network.network import Bools, Ints, Kind, LimitBlock, View
-from collateral_opt.network.runs import ranges
+from collateral_opt.network.runs import distinct, ranges
 
 
 def cover(view: View) -> Rows:
@@ -29,8 +27,12 @@ def cover(view: View) -> Rows:
     asked = np.flatnonzero(view.use < uses.asking)
     recalled = np.flatnonzero((funded_by >= 0) & (funded_by < uses.asking))
     pinned = view.network.pinned_cover
-    required = uses.required[: uses.asking]
-    most = [max(r, pinned.get(j, r), r if uses.kind[j] == Kind.CALL else Fraction(0)) for j, r in enumerate(required)]
+    required = _of(uses.required[: uses.asking], view)
+    most = required.copy()
+    most[uses.calls :] = np.maximum(required[uses.calls :], view.arithmetic.number(0.0))
+    for use, cover in pinned.items():
+        if use < uses.asking:
+            most[use] = max(most[use], view.arithmetic.number(cover))
     return Rows(
         labels=[("cover", *label) for label in uses.label[: uses.asking]],
         row=np.concatenate([view.use[asked], funded_by[recalled], np.arange(uses.asking)]),
@@ -38,8 +40,8 @@ def cover(view: View) -> Rows:
         coefficient=np.concatenate(
             [view.factor[asked], -view.drain_factor[recalled], view.arithmetic.ones(uses.asking)]
         ),
-        lower=_of(required, view),
-        upper=_of(most, view),
+        lower=required,
+        upper=most,
     )
 
 
@@ -49,10 +51,10 @@ def supply(view: View) -> Rows:
     The negative dual is the source's scarcity: what one more unit of it would save, in basis points a year.
     """
     leaving = np.flatnonzero(~view.into_reserve)
-    drawn, row = np.unique(view.source[leaving], return_inverse=True)
+    drawn, row = distinct(view.source[leaving], len(view.network.sources))
     return Rows(
         labels=Labels(len(drawn), lambda: [("supply", *_source_label(view, i)) for i in drawn.tolist()]),
-        row=row.astype(np.int64),
+        row=row,
         column=leaving,
         coefficient=view.arithmetic.ones(len(leaving)),
         lower=np.full(len(drawn), -np.inf),
@@ -126,16 +128,16 @@ def concentration(view: View, block: LimitBlock) -> Rows:
     if block.loose is not None:
         bound = ~block.loose[block.group[at]]
         column, at = column[bound], at[bound]
-    groups, row = np.unique(block.group[at], return_inverse=True)
+    groups, row = distinct(block.group[at], len(block.groups))
     caps = block.cap.values(block.measure, groups, view.network.assets, view.arithmetic)
-    room = caps - _of([block.posted[g] for g in groups.tolist()], view)
+    room = caps - _lying(view, block, groups)
     room[block.shut[groups]] = view.arithmetic.number(0.0)
     recalled = block.recalled[at]
     counts = signed_weight(view, block.measure, column, recalled)
     stands = ~(block.shut[groups][row] & recalled)
     return Rows(
         labels=_labels(block, groups),
-        row=row.astype(np.int64)[stands],
+        row=row[stands],
         column=column[stands],
         coefficient=counts[stands],
         lower=np.full(len(groups), -np.inf),
@@ -153,7 +155,7 @@ def share_of_posted(view: View, block: LimitBlock) -> Rows:
     """
     share = view.arithmetic.number(block.cap.share)
     column, at = view.columns_of(block.edge)
-    groups, row = np.unique(block.group[at], return_inverse=True)
+    groups, row = distinct(block.group[at], len(block.groups))
     everywhere, _ = view.columns_of(block.scope)
     counts = signed_weight(view, block.measure, everywhere, view.network.leaves(block, view.edge[everywhere]))
     coefficient = np.tile(-share * counts, (len(groups), 1))
@@ -162,7 +164,7 @@ def share_of_posted(view: View, block: LimitBlock) -> Rows:
     position = np.searchsorted(everywhere, column)
     stands = ~(shut[row] & block.recalled[at])
     coefficient[row[stands], position[stands]] += counts[position[stands]]
-    lying = _of([block.posted[g] for g in groups.tolist()], view)
+    lying = _lying(view, block, groups)
     room = share * view.arithmetic.number(block.posted_total) - lying
     room[shut] = view.arithmetic.number(0.0)
     used = (coefficient != 0).ravel()
@@ -330,6 +332,12 @@ def _of(numbers: object, view: View) -> Array:
     result = np.empty(len(kept), dtype=object if view.arithmetic.is_exact else np.float64)
     result[:] = [view.arithmetic.number(n) for n in kept]
     return result
+
+
+def _lying(view: View, block: LimitBlock, groups: Ints) -> Array:
+    """What lies there already of each of ``groups``."""
+    lying = [block.posted[g] for g in groups.tolist()]
+    return _of(lying, view) if view.arithmetic.is_exact else in_floats(lying)
 
 
 def _labels(block: LimitBlock, groups: Ints) -> Labels:

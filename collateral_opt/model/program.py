@@ -5,7 +5,7 @@ Always a minimisation. A row's dual is the change of the optimum for one more un
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import overload
@@ -39,6 +39,9 @@ class Labels(Sequence[Label]):
     def __getitem__(self, at: slice) -> Sequence[Label]: ...
     def __getitem__(self, at: int | slice) -> Label | Sequence[Label]:
         return self._all[at]
+
+    def __iter__(self) -> Iterator[Label]:
+        return iter(self._all)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from collateral_opt.book import Book
 from collateral_opt.network.costs import PairCosts
-from collateral_opt.network.exact import FLOAT, exact
+from collateral_opt.network.exact import exact
 from collateral_opt.network.facts import Facts, gather
 from collateral_opt.network.limits import could_be_full, limit_blocks
 from collateral_opt.network.network import (
@@ -32,6 +32,9 @@ from collateral_opt.network.releases import leave_by, releases
 from collateral_opt.network.switches import counts_lines, switches
 from eligibility_rules import Match, Refusal
 
+NEVER = np.iinfo(np.int64).max
+"""After every day."""
+
 
 def build_network(book: Book) -> Network:
     """Everything deliverable in ``book`` and everything that asks for it."""
@@ -42,11 +45,12 @@ class Problem:
     """What decides of any source and use whether they form a pair, at which factor and cost, under which limits.
 
     Networks are made of it: of all pairs, or of some. ``whole`` is the problem that this one stands for, if any: what
-    there is, is asked of that. From one ``near`` this one it takes over who reaches whom, where that is the same.
+    there is, is asked of that. From one ``near`` this one it takes over who reaches whom, at which cost, and what there
+    is, where that is the same.
     """
 
     def __init__(self, facts: Facts, whole: Problem | None = None, near: Problem | None = None) -> None:
-        costs = PairCosts(facts)
+        costs = PairCosts(facts, None if near is None else near._costs)
         self.keep_bps = [costs.keeping(line) for line in facts.posted]
         if facts.reoptimises:
             facts = _with_keep_costs(facts, self.keep_bps)
@@ -54,13 +58,14 @@ class Problem:
         self.facts = facts
         self.pins = Pins(facts)
         self.reach = SourceReach(facts, self.pins)
-        self._costs = costs
+        self._costs: PairCosts = costs
         known = near if near is not None and self.reach.is_as(near.reach) else None
         # Copies: near one problem there may be thousands of others, and it outlives them. What they find is theirs.
         self._open: dict[tuple[Hashable, ...], Ints] = {} if known is None else known._open.copy()
         self._met: dict[tuple[Hashable, ...], Bools] = {} if known is None else known._met.copy()
         self._whole = whole
-        self._most: dict[tuple[str, str, int], Floats] = {}
+        same = near is not None and facts.sources is near.facts.sources and facts.assets is near.facts.assets
+        self._most: dict[LimitKinds, Floats] = near._most.copy() if near is not None and same else {}
 
     def open_to(self, use: int) -> Ints:
         """The sources from which ``use`` may be given something, in their order."""
@@ -70,7 +75,7 @@ class Problem:
             self._open[key] = np.flatnonzero(
                 sources.is_posted & (sources.quantity > 0)
                 if self.facts.uses.kind[use] == Kind.HOME
-                else self.reach.barriers(use) == Barrier.NONE
+                else ~np.logical_or.reduce([*self.reach.all_barriers(use).values()])
             )
         return self._open[key]
 
@@ -99,7 +104,8 @@ class Problem:
         """Every pair, use by use; or, of the sources open to each use, those among what ``only`` names."""
         sources, uses = self.facts.sources, self.facts.uses
         codes: dict[Fraction, int] = {}
-        source, use, code, cost = [], [], [], []
+        shared: dict[Match, Ints] = {}
+        source, code, cost = [], [], []
         for j, kind in enumerate(uses.kind.tolist()):
             at = self.open_to(j)
             if only is not None:
@@ -111,16 +117,17 @@ class Problem:
                 bps = -sources.recallable.keep_bps[at - sources.first_posted]
             else:
                 matched = self.reach.match(j)
-                shared = np.array([codes.setdefault(f, len(codes)) for f in matched.factors] or [0], dtype=np.int64)
-                factor = shared[matched.factor_code[sources.asset[at]]]
+                if matched not in shared:
+                    known = [codes.setdefault(f, len(codes)) for f in matched.factors]
+                    shared[matched] = np.array(known or [0], dtype=np.int64)
+                factor = shared[matched][matched.factor_code[sources.asset[at]]]
                 bps = self._costs.of_use(j)[at] if len(at) else np.zeros(0)
             source.append(at)
-            use.append(np.full(len(at), j))
             code.append(factor)
             cost.append(bps)
         return Edges(
             source=_joined(source).astype(np.int64, copy=False),
-            use=_joined(use).astype(np.int64, copy=False),
+            use=np.repeat(np.arange(len(uses)), [len(at) for at in source]),
             factor_code=_joined(code).astype(np.int64, copy=False),
             factors=tuple(codes),
             cost_bps=_joined(cost).astype(np.float64, copy=False),
@@ -129,12 +136,12 @@ class Problem:
     @cached_property
     def no_edges(self) -> Edges:
         """Not one of the pairs."""
-        return self.edges(lambda _: np.zeros(0, dtype=np.int64))
+        nothing = np.zeros(0, dtype=np.int64)
+        return Edges(nothing, nothing, nothing, (), np.zeros(0))
 
     def limits(self, edges: Edges, *, all_groups: bool = True) -> Sequence[LimitBlock]:
         """The limits upon ``edges``; their groups are those of all pairs, or else those that ``edges`` touch."""
-        blocks = limit_blocks(self.facts, edges, self.assets_met if all_groups else None)
-        return [replace(b, loose=self._holds_everything(b)) for b in blocks]
+        return limit_blocks(self.facts, edges, self.there_is, self.assets_met if all_groups else None)
 
     @cached_property
     def counts_lines(self) -> bool:
@@ -148,35 +155,26 @@ class Problem:
     def rows(self) -> Iterator[tuple[int, Ints, Floats, Floats]]:
         """Use by use the sources open to it, their collateral factors there, and what a year costs in basis points."""
         for j in range(len(self.facts.uses)):
-            matched, at = self.reach.match(j), self.open_to(j)
-            factors = np.array([float(f) for f in matched.factors] or [0.0])
-            yield j, at, factors[matched.factor_code[self.facts.sources.asset[at]]], self._costs.of_use(j)[at]
+            at = self.open_to(j)
+            yield j, at, self.reach.match(j).factor[self.facts.sources.asset[at]], self._costs.of_use(j)[at]
 
     @cached_property
     def could_be_full(self) -> Mapping[LimitKinds, Bools]:
         """Of every limit of schedules in force, the groups that could be full somewhere."""
         return could_be_full(self.facts, self.no_edges, self.there_is)
 
-    def _holds_everything(self, block: LimitBlock) -> Bools | None:
-        """Groups of ``block`` whose cap is no less than all there is that counts against it."""
-        if block.kinds is None or block.cap.of == "posted":
-            return None
-        groups = np.arange(len(block.groups))
-        room = block.cap.values(block.measure, groups, self.facts.assets, FLOAT) - block.posted_values
-        return np.asarray(~block.shut & (self.there_is(block.kinds)[block.codes] <= room * (1 - 1e-9)))
-
     def there_is(self, kinds: LimitKinds) -> Floats:
         """By group what all sources together could count for at most; none counts for more than its market value."""
         if self._whole is not None:
             return self._whole.there_is(kinds)
-        if kinds.name not in self._most:
+        if kinds not in self._most:
             sources, assets = self.facts.sources, self.facts.assets
             counts = sources.quantity * (1.0 if kinds.measure == "quantity" else assets.unit_value[sources.asset])
             group = kinds.group[sources.asset]
             inside = group >= 0
             most = np.bincount(group[inside], weights=counts[inside], minlength=kinds.groups)
-            self._most[kinds.name] = most.astype(np.float64)
-        return self._most[kinds.name]
+            self._most[kinds] = most.astype(np.float64)
+        return self._most[kinds]
 
     def network(self, edges: Edges | None = None, *, all_groups: bool = True) -> Network:
         """The network of ``edges``, or of all pairs; see :meth:`limits`."""
@@ -222,13 +220,14 @@ class SourceReach:
     def __init__(self, facts: Facts, pins: Pins) -> None:
         self._facts = facts
         self._pins = pins
-        self._maturity = facts.asset_frame["maturity_date"].to_numpy(dtype="datetime64[ns]")
+        self._maturity = facts.asset_frame["maturity_date"].to_numpy(dtype="datetime64[ns]").astype(np.int64)
+        # What never matures is alive on every day.
+        self._maturity[np.isnat(self._maturity.view("datetime64[ns]"))] = NEVER
         self._nothing_held = facts.sources.quantity <= 0
         # What is recalled into an empty holding is at home there, and a reserve may count it.
         may_fill = np.zeros(len(facts.sources), dtype=bool)
         may_fill[facts.sources.recallable.joins[facts.sources.recallable.joins >= 0]] = True
         self._nothing_counted = self._nothing_held & ~may_fill
-        self._kinds: dict[int, tuple[Hashable, ...]] = {}
 
     def is_as(self, other: SourceReach) -> bool:
         """Whether uses of one :meth:`kind_of` are reached by the same sources here as there."""
@@ -240,30 +239,34 @@ class SourceReach:
             return False
         if here.agreements.ids != there.agreements.ids or mine.ids != theirs.ids:
             return False
-        if any(not here.asset_frame[name].equals(there.asset_frame[name]) for name in ("issuer", "issuer_parent")):
+        if here.asset_frame is not there.asset_frame and any(
+            not here.asset_frame[name].equals(there.asset_frame[name]) for name in ("issuer", "issuer_parent")
+        ):
             return False
         alike = [
             (mine.asset, theirs.asset),
             (mine.is_facility, theirs.is_facility),
             (mine.deliverable_at, theirs.deliverable_at),
             (self._nothing_held, other._nothing_held),
-            (self._maturity.astype(np.int64), other._maturity.astype(np.int64)),
+            (self._maturity, other._maturity),
         ]
-        return all(np.array_equal(one, two) for one, two in alike)
+        return all(one is two or np.array_equal(one, two) for one, two in alike)
 
     def kind_of(self, use: int) -> tuple[Hashable, ...]:
         """Uses alike in this are reached by the same sources, at the same factors."""
-        if use not in self._kinds:
-            self._kinds[use] = self._kind_of(use)
         return self._kinds[use]
 
-    def _kind_of(self, use: int) -> tuple[Hashable, ...]:
-        kind = int(self._facts.uses.kind[use])
-        if kind == Kind.HOME:
-            return (kind,)
-        asks = bool(self._facts.uses.size[use] > 0)
-        own = self._facts.uses.ids[use] if kind == Kind.FACILITY or self._pins.name(use) else None
-        return (kind, *self.read_as(use), self.arrival(use), asks, own)
+    @cached_property
+    def _kinds(self) -> Sequence[tuple[Hashable, ...]]:
+        uses = self._facts.uses
+        found: list[tuple[Hashable, ...]] = []
+        for use, (kind, asks) in enumerate(zip(uses.kind.tolist(), (uses.size > 0).tolist(), strict=True)):
+            if kind == Kind.HOME:
+                found.append((kind,))
+            else:
+                own = uses.ids[use] if kind == Kind.FACILITY or self._pins.name(use) else None
+                found.append((kind, *self.read_as(use), self.arrival(use), asks, own))
+        return found
 
     def read_as(self, use: int) -> tuple[Hashable, ...]:
         """Under which terms a use takes what it takes."""
@@ -273,9 +276,7 @@ class SourceReach:
 
     def arrival(self, use: int) -> tuple[int, int]:
         """How many of all times of arrival are soon enough for a use, and how many maturities too soon."""
-        terms = self._facts.terms
-        arrivals = len(self._times) if terms.open_ended[use] else np.searchsorted(self._times, terms.due[use], "right")
-        return int(arrivals), int(np.searchsorted(self._maturities, terms.last_day[use].astype("datetime64[ns]")))
+        return self._arrivals[use]
 
     @cached_property
     def timing(self) -> Ints:
@@ -283,17 +284,22 @@ class SourceReach:
         terms = self._facts.terms
         return np.searchsorted(np.unique(terms.due[~terms.open_ended]), self._facts.sources.deliverable_at)
 
+    @cached_property
+    def maturing(self) -> Ints:
+        """Assets alike in this mature too soon for the same uses."""
+        return np.searchsorted(np.unique(self._facts.terms.last_day), self._maturity, "right")
+
     def matures_before(self, use: int) -> Bools:
         """Assets that are not taken there any more, so soon do they mature."""
-        return np.asarray(self._maturity < self._facts.terms.last_day[use].astype("datetime64[ns]"))
+        return np.asarray(self._maturity < self._facts.terms.last_day[use])
 
     @cached_property
-    def _times(self) -> Ints:
-        return np.unique(self._facts.sources.deliverable_at)
-
-    @cached_property
-    def _maturities(self) -> NDArray[np.datetime64]:
-        return np.unique(self._maturity[~np.isnat(self._maturity)])
+    def _arrivals(self) -> Sequence[tuple[int, int]]:
+        """Of every use with terms what :meth:`arrival` says."""
+        terms, times = self._facts.terms, np.unique(self._facts.sources.deliverable_at)
+        arrived = np.where(terms.open_ended, len(times), np.searchsorted(times, terms.due, "right"))
+        matured = np.searchsorted(np.unique(self._maturity), terms.last_day)
+        return list(zip(arrived.tolist(), matured.tolist(), strict=True))
 
     def match(self, use: int) -> Match:
         """The match of the schedule in force at one use."""
@@ -313,12 +319,12 @@ class SourceReach:
         """Of every :class:`Barrier`, in their order, the sources that it stands before, for one use."""
         facts = self._facts
         asset = facts.sources.asset
-        is_reserve = facts.uses.kind[use] == Kind.RESERVE
-        nothing = (
-            (self._nothing_counted if is_reserve else self._nothing_held)
-            | self._stays_away(use)
-            | (facts.uses.size[use] <= 0)
-        )
+        is_reserve = int(facts.uses.kind[use]) == Kind.RESERVE
+        nothing = self._nothing_counted if is_reserve else self._nothing_held
+        if len(facts.sources.recallable):
+            nothing = nothing | self._stays_away(use)
+        if facts.uses.size[use] <= 0:
+            nothing = np.ones(len(asset), dtype=bool)
         return {
             Barrier.INELIGIBLE: ~self.match(use).eligible[asset],
             Barrier.WRONG_WAY: facts.wrong_way(use)[asset],
@@ -350,7 +356,7 @@ class SourceReach:
 
     def _late(self, use: int) -> Bools:
         """Sources that cannot have arrived; for a facility only proceeds that were there before, so nothing circles."""
-        sources, terms, kind = self._facts.sources, self._facts.terms, self._facts.uses.kind[use]
+        sources, terms, kind = self._facts.sources, self._facts.terms, int(self._facts.uses.kind[use])
         if kind == Kind.RESERVE:
             return ~sources.is_holding
         if terms.open_ended[use]:

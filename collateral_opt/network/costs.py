@@ -11,8 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from collateral_opt.network.facts import Facts
-from collateral_opt.network.network import Bools, Floats, Kind
+from collateral_opt.network.network import Floats, Ints
 from collateral_opt.network.posted import PostedLine
+from collateral_opt.network.rows import rows
 from eligibility_rules.remembered import Remembered
 
 MOST_KNOWN = 500
@@ -23,24 +24,30 @@ class PairCosts:
     """The source's own cost, or the pair's where ``costs`` has a row for it, less what cash earns there.
 
     Proceeds cost what producing them costs, whatever ``costs`` says; what a reserve counts costs nothing. What is
-    recalled costs what its holding does where it goes, and no longer what it did where it lay.
+    recalled costs what its holding does where it goes, and no longer what it did where it lay. What was asked of
+    ``near`` is known already where all that rests on is the same.
     """
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: Facts, near: PairCosts | None = None) -> None:
         self._facts = facts
         self._costs = _COSTS(facts.book.costs)
         self._returns = _RETURNS(facts.book.cash_returns)
-        self._known: dict[int, Floats] = {}
+        self._known: dict[int, Floats] = near._known.copy() if near is not None and self._reads_as(near) else {}
+
+    def _reads_as(self, other: PairCosts) -> bool:
+        """Whether all that costs at agreements rest on is the very same here as there."""
+        here, there = self._facts, other._facts
+        parts = ("sources", "assets", "agreements")
+        return all(getattr(here, part) is getattr(there, part) for part in parts) and (
+            self._costs is other._costs and self._returns is other._returns
+        )
 
     @cached_property
-    def _is_cash(self) -> Bools:
-        return self._facts.assets.is_cash[self._facts.sources.asset]
-
-    @cached_property
-    def _currency(self) -> NDArray[np.str_]:
-        """Of each source."""
-        named = self._facts.asset_frame["currency"].to_numpy(dtype=object).astype(str)
-        return named[self._facts.sources.asset]
+    def _cash(self) -> tuple[Ints, NDArray[np.str_]]:
+        """The sources of cash, and their currencies."""
+        asset = self._facts.sources.asset
+        cash = np.flatnonzero(self._facts.assets.is_cash[asset])
+        return cash, self._facts.asset_frame["currency"].to_numpy(dtype=object)[asset[cash]].astype(str)
 
     @cached_property
     def _of_holding(self) -> dict[str, int]:
@@ -48,22 +55,27 @@ class PairCosts:
         return {sources.ids[i]: i for i in np.flatnonzero(sources.is_holding).tolist()}
 
     @cached_property
-    def _of_asset(self) -> dict[str, list[int]]:
-        """The holdings of each asset."""
-        assets, sources = self._facts.assets, self._facts.sources
-        held: dict[str, list[int]] = {}
-        for i in self._of_holding.values():
-            held.setdefault(assets.ids[sources.asset[i]], []).append(i)
-        return held
+    def _by_asset(self) -> tuple[Ints, Ints]:
+        """The holdings in the order of their assets, and the asset of each."""
+        sources = self._facts.sources
+        held = np.flatnonzero(sources.is_holding)
+        held = held[np.argsort(sources.asset[held], kind="stable")]
+        return held, sources.asset[held]
+
+    def _of_asset(self, name: str) -> Ints:
+        """The holdings of an asset."""
+        held, asset = self._by_asset
+        at = self._facts.assets.at.get(name, -1)
+        first, last = np.searchsorted(asset, [at, at + 1])
+        return held[first:last]
 
     def of_use(self, use: int) -> Floats:
         """Per source: what a year there costs, in basis points of market value."""
-        uses = self._facts.uses
-        if uses.kind[use] == Kind.RESERVE:
+        uses, agreement = self._facts.uses, int(self._facts.uses.agreement[use])
+        if agreement < 0:
+            if use in uses.facilities:
+                return self._with_recalls(self._own("facility_id", uses.ids[use]))
             return np.zeros(len(self._facts.sources))
-        if uses.kind[use] == Kind.FACILITY:
-            return self._with_recalls(self._own("facility_id", uses.ids[use]))
-        agreement = int(uses.agreement[use])
         if agreement not in self._known:
             if len(self._known) >= MOST_KNOWN:
                 self._known.clear()
@@ -81,12 +93,12 @@ class PairCosts:
         agreement = self._facts.agreements.ids[line.agreement]
         asset = self._facts.assets.ids[line.asset]
         own = line.cost_bps
-        rows = self._costs["agreement_id"].get(agreement, []) if own is None else []
-        for holding, named, bps in sorted(rows, key=lambda row: row[0] is not None):
+        told = self._costs["agreement_id"].get(agreement, []) if own is None else []
+        for holding, named, bps in sorted(told, key=lambda row: row[0] is not None):
             if (holding is None and named == asset) or (holding is not None and holding == line.holding_id):
                 own = bps
         if own is None:
-            holding_at = self._of_holding.get(line.holding_id or "")
+            holding_at = None if line.holding_id is None else self._of_holding.get(line.holding_id)
             own = 0.0 if holding_at is None else float(self._facts.sources.cost_bps[holding_at])
         return own - (self._earned(agreement, line.asset) if self._facts.assets.is_cash[line.asset] else 0.0)
 
@@ -98,17 +110,18 @@ class PairCosts:
 
     def _own(self, place: str, identifier: str) -> Floats:
         cost = self._facts.sources.cost_bps.copy()
-        rows = self._costs[place].get(identifier, [])
+        told = self._costs[place].get(identifier, [])
         # A row by holding beats one by asset, so it is written after it.
-        for holding, asset, bps in sorted(rows, key=lambda row: row[0] is not None):
-            cost[self._of_asset.get(asset, []) if holding is None else self._of_holding[holding]] = bps
+        for holding, asset, bps in sorted(told, key=lambda row: row[0] is not None):
+            cost[self._of_asset(asset) if holding is None else self._of_holding[holding]] = bps
         return cost
 
     def _cash_return(self, agreement: int) -> Floats:
-        earned = np.full(len(self._facts.sources), self._facts.agreements.cash_return_bps[agreement])
+        earned, (cash, currency_of_cash) = np.zeros(len(self._facts.sources)), self._cash
+        earned[cash] = self._facts.agreements.cash_return_bps[agreement]
         for currency, bps in self._returns.get(self._facts.agreements.ids[agreement], []):
-            earned[self._currency == currency] = bps
-        return np.where(self._is_cash, earned, 0.0)
+            earned[cash[currency_of_cash == currency]] = bps
+        return earned
 
     def _earned(self, agreement_id: str, asset: int) -> float:
         """What cash of one currency earns at one agreement."""
@@ -126,8 +139,9 @@ Rows = Mapping[str, Sequence[tuple[Any, ...]]]
 def _by_first(frame: pd.DataFrame, *columns: str) -> Rows:
     """The known rows of some columns by the first of these, without it."""
     grouped: dict[str, list[tuple[Any, ...]]] = {}
-    for first, *rest in frame.loc[frame[columns[0]].notna(), list(columns)].itertuples(index=False, name=None):
-        grouped.setdefault(first, []).append(tuple(rest))
+    for first, *rest in rows(frame, *columns):
+        if isinstance(first, str):
+            grouped.setdefault(first, []).append(tuple(rest))
     return grouped
 
 

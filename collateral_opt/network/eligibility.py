@@ -1,6 +1,6 @@
 """Matches of the book's schedules against its assets, each computed once per profile.
 
-A profile is a schedule with the currency it is read in and the margin type it is asked for.
+A profile is a schedule with the currency it is read in and the margin type it is asked for, where these matter to it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import pandas as pd
 
 from collateral_opt.book import Book
 from collateral_opt.network.network import LimitKinds
+from collateral_opt.network.rows import rows
 from eligibility_rules import Context, Facts, LimitMatch, Match, Schedule, match, match_limits
 
 Key = TypeVar("Key", bound=tuple[Any, ...])
@@ -33,9 +34,9 @@ class Eligibility:
         known = near if near is not None and self._reads_as(near) else None
         # What the cells say is read once, for all schedules.
         self._assets: Facts = Facts(assets) if known is None else known._assets
-        self._matches: dict[tuple[str, str, str | None], Match] = {}
-        self._limits: dict[tuple[str, str], tuple[LimitMatch, ...]] = {}
-        self._kinds: dict[tuple[str, str, int], LimitKinds] = {}
+        self._matches: dict[tuple[str, str | None, str | None], Match] = {}
+        self._limits: dict[tuple[str, str | None], tuple[LimitMatch, ...]] = {}
+        self._kinds: dict[tuple[str, int], LimitKinds] = {}
         if known is not None:
             theirs = known._book.schedules
             self._matches = self._of_same(known._matches, theirs)
@@ -54,6 +55,8 @@ class Eligibility:
         if self._book.settings != near._book.settings:
             return False
         mine, theirs = self._frame, near._frame
+        if mine is theirs:
+            return True
         if list(mine.columns) != list(theirs.columns) or len(mine) != len(theirs):
             return False
         if self._book.assets is near._book.assets:
@@ -77,22 +80,27 @@ class Eligibility:
     def match(self, schedule: str, currency: str, margin_type: str | None) -> Match:
         """Who is eligible under ``schedule``, read in ``currency``, for calls of ``margin_type``."""
         known = self._book.schedules[schedule]
-        key = (schedule, currency, margin_type if known.margin_sensitive else None)
+        key = (
+            schedule,
+            currency if known.currency_sensitive else None,
+            margin_type if known.margin_sensitive else None,
+        )
         if key not in self._matches:
             self._matches[key] = match(known, self._assets, self._context(currency, margin_type))
         return self._matches[key]
 
     def limits(self, schedule: str, currency: str) -> tuple[LimitMatch, ...]:
         """The limits of ``schedule`` with the assets and groups that each counts."""
-        key = (schedule, currency)
+        known = self._book.schedules[schedule]
+        # A list caps value in the currency that it is read in; rules name theirs.
+        key = (schedule, currency if known.listing else None)
         if key not in self._limits:
-            known = self._book.schedules[schedule]
             self._limits[key] = match_limits(known, self._assets, self._context(currency, None))
         return self._limits[key]
 
     def kinds(self, schedule: str, currency: str, number: int) -> LimitKinds:
         """How the limit of that number sorts the assets."""
-        name = (schedule, currency, number)
+        name = (schedule, number)
         if name not in self._kinds:
             limit = self.limits(schedule, currency)[number]
             self._kinds[name] = LimitKinds(
@@ -104,6 +112,6 @@ class Eligibility:
     def posted_margin_types(self) -> dict[str, str | None]:
         """The margin type under which what is posted at an agreement is read: its calls' own, when they have one."""
         types: dict[str, set[str | None]] = {}
-        for agreement, kind in self._book.calls[["agreement_id", "margin_type"]].itertuples(index=False, name=None):
+        for agreement, kind in rows(self._book.calls, "agreement_id", "margin_type"):
             types.setdefault(agreement, set()).add(kind)
         return {agreement: next(iter(kinds)) if len(kinds) == 1 else None for agreement, kinds in types.items()}

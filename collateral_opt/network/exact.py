@@ -5,6 +5,7 @@ A float stands for the decimal that its shortest text shows (0.02 is two hundred
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -25,6 +26,12 @@ def exact(value: float) -> Fraction:
 def _read(value: float) -> Fraction:
     # A large book has few different prices, lots and costs, and asks for each many times.
     return Fraction(repr(value))
+
+
+def in_floats(numbers: Sequence[Fraction]) -> NDArray[np.float64]:
+    """``numbers`` in floats."""
+    # Most are nothing, which is quicker seen than divided.
+    return np.array([float(number) if number else 0.0 for number in numbers], dtype=np.float64)
 
 
 class Sum:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -17,6 +17,7 @@ from collateral_opt.network.eligibility import Eligibility
 from collateral_opt.network.exact import exact
 from collateral_opt.network.network import Assets, Bools, Floats, Ints, Kind, Recallable, Sources, Uses
 from collateral_opt.network.posted import PostedLine, by_agreement, posted_lines
+from collateral_opt.network.rows import in_order, positions, rows
 from eligibility_rules import Match
 
 NANOSECONDS_PER_HOUR = 3_600_000_000_000
@@ -80,7 +81,7 @@ class Facts:
     terms: Terms
     eligibility: Eligibility
     families: Families
-    posted: Sequence[PostedLine]
+    posted: tuple[PostedLine, ...]
     movements: Movements
 
     def wrong_way(self, use: int) -> Bools:
@@ -113,8 +114,10 @@ class Families:
         issuer, parent, code_of = self._issuers
         if self._book.schedules[schedule].wrong_way == "allow":
             return np.zeros(len(issuer), dtype=bool)
-        members = [code_of[name] for name in family if name in code_of]
-        return np.isin(issuer, members) | np.isin(parent, members)
+        refused = np.zeros(len(issuer), dtype=bool)
+        for member in {code_of[name] for name in family if name in code_of}:
+            refused |= (issuer == member) | (parent == member)
+        return refused
 
 
 def gather(book: Book, near: Facts | None = None) -> Facts:
@@ -139,7 +142,7 @@ def gather(book: Book, near: Facts | None = None) -> Facts:
     moving = known("settings", "holdings", "agreements", "locations")
     movements = Movements(book) if moving is None else moving.movements
     given = known("facilities")
-    facilities = book.facilities.sort_values("facility_id", ignore_index=True) if given is None else given.facilities
+    facilities = in_order(book.facilities, "facility_id")[0] if given is None else given.facilities
 
     def counts(agreement: int) -> tuple[Bools, Match]:
         schedule, currency = agreements.schedule[agreement], agreements.currency[agreement]
@@ -147,12 +150,20 @@ def gather(book: Book, near: Facts | None = None) -> Facts:
         matched = eligibility.match(schedule, currency, margin_type)
         return matched.eligible & ~families.wrong_way(agreements.family(agreement), schedule), matched
 
-    posted = posted_lines(book, assets, agreements.ids, counts)
+    if (
+        held is not None
+        and named is not None
+        and ruled is not None
+        and eligibility.posted_margin_types == held.eligibility.posted_margin_types
+    ):
+        posted = held.posted
+    else:
+        posted = posted_lines(book, assets, agreements.ids, counts)
     rests = _rests(book, agreements, posted) if book.settings.scope == "reoptimise" else []
     asked = Asked(
-        calls=book.calls.sort_values("call_id", ignore_index=True),
+        calls=in_order(book.calls, "call_id")[0],
         rests=rests,
-        reserves=book.reserves.sort_values("reserve_id", ignore_index=True),
+        reserves=in_order(book.reserves, "reserve_id")[0],
         takers=_takers(facilities),
     )
     uses = _uses(book, asked, agreements, posted)
@@ -215,36 +226,28 @@ def _rests(book: Book, agreements: Agreements, posted: Sequence[PostedLine]) -> 
     return found
 
 
-def positions(ids: Sequence[str], wanted: Iterable[str]) -> Ints:
-    """Where each of ``wanted`` stands in ``ids``."""
-    at = {name: i for i, name in enumerate(ids)}
-    # Going through a series one by one takes many times longer than through its list.
-    named = wanted.tolist() if isinstance(wanted, pd.Series) else wanted
-    return np.array([at[name] for name in named], dtype=np.int64)
-
-
 def _assets(book: Book) -> tuple[pd.DataFrame, Assets]:
-    in_play = book.assets["asset_id"].isin(book.holdings["asset_id"])
-    in_play |= book.assets["asset_id"].isin(book.posted["asset_id"])
-    in_play |= book.assets["asset_id"].isin(book.facilities["gives"])
-    order = book.assets.loc[in_play, "asset_id"].sort_values().index.to_numpy()
-    frame = book.assets.iloc[order].reset_index(drop=True)
-    rates = [book.rates[currency] for currency in frame["currency"].tolist()]
-    least = _figures(frame["min_denomination"].fillna(0.0)) if "min_denomination" in frame else np.zeros(len(frame))
+    named = {*book.holdings["asset_id"].tolist(), *book.posted["asset_id"].tolist(), *book.facilities["gives"].tolist()}
+    ids = book.assets["asset_id"].tolist()
+    order = sorted((at for at, name in enumerate(ids) if name in named), key=ids.__getitem__)
+    frame = book.assets.take(order).reset_index(drop=True)
+    price, price_factor = _figures(frame["price"]), _figures(frame["price_factor"])
+    rate = np.array([book.rates[currency] for currency in frame["currency"].tolist()], dtype=np.float64)
+    least = _figures(frame["min_denomination"]) if "min_denomination" in frame else np.zeros(len(frame))
     return frame, Assets(
-        ids=frame["asset_id"].tolist(),
-        unit_value=book.unit_values[order],
-        price=_figures(frame["price"]),
-        price_factor=_figures(frame["price_factor"]),
-        rate=np.array(rates, dtype=np.float64),
+        ids=[ids[at] for at in order],
+        unit_value=price * price_factor * rate,
+        price=price,
+        price_factor=price_factor,
+        rate=rate,
         lot=book.lot_sizes[order],
-        min_quantity=least,
-        is_cash=(frame["asset_type"] == "cash").to_numpy(dtype=bool),
+        min_quantity=np.where(np.isnan(least), 0.0, least),
+        is_cash=np.array([kind == "cash" for kind in frame["asset_type"].tolist()], dtype=bool),
     )
 
 
 def _agreements(book: Book) -> Agreements:
-    frame = book.agreements.sort_values("agreement_id", ignore_index=True)
+    frame, row = in_order(book.agreements, "agreement_id")
     return Agreements(
         ids=frame["agreement_id"].tolist(),
         schedule=frame["schedule"].tolist(),
@@ -255,14 +258,14 @@ def _agreements(book: Book) -> Agreements:
         counterparty_parent=frame["counterparty_parent"].tolist(),
         required=[
             None if np.isnan(amount) else exact(amount) * exact(book.rates[currency])
-            for amount, currency in zip(frame["requirement"], frame["base_currency"], strict=True)
+            for amount, currency in rows(frame, "requirement", "base_currency")
         ],
         minimum_transfer=[
             exact(amount) * exact(book.rates[currency])
-            for amount, currency in zip(frame["minimum_transfer"], frame["base_currency"], strict=True)
+            for amount, currency in rows(frame, "minimum_transfer", "base_currency")
         ],
         max_lines=_figures(frame["max_lines"]),
-        row=positions(book.agreements["agreement_id"].tolist(), frame["agreement_id"]),
+        row=row,
     )
 
 
@@ -278,11 +281,13 @@ def _hours(column: pd.Series[float]) -> Ints:
 
 def _takers(facilities: pd.DataFrame) -> pd.DataFrame:
     """The facilities that take something."""
-    return facilities[facilities["takes"].notna()]
+    return facilities[facilities["takes"].notna()] if len(facilities) else facilities
 
 
 def _given_currency(book: Book, facilities: pd.DataFrame) -> list[str]:
     gives = facilities["gives"].tolist()
+    if not gives:
+        return []
     given = book.assets[book.assets["asset_id"].isin(gives)]
     currency = dict(zip(given["asset_id"].tolist(), given["currency"].tolist(), strict=True))
     return [currency[asset] for asset in gives]
@@ -303,11 +308,10 @@ def _sources(
     posted: Sequence[PostedLine],
     movements: Movements,
 ) -> Sources:
-    order = book.holdings["holding_id"].argsort().to_numpy()
-    holdings = book.holdings.iloc[order]
+    holdings, order = in_order(book.holdings, "holding_id")
     as_of = _as_of(book)
     settle = _hours(holdings["settle_hours"])
-    given = positions(assets.ids, facilities["gives"])
+    given = positions(assets.at, facilities["gives"])
     capacity = _capacities(book, facilities)
     # What is paid once weighs like a yearly rate over the days that a posting is expected to stay.
     once = book.settings.day_count / book.settings.horizon_days
@@ -329,7 +333,7 @@ def _sources(
         ],
         asset=np.concatenate(
             [
-                positions(assets.ids, holdings["asset_id"]),
+                positions(assets.at, holdings["asset_id"]),
                 given,
                 np.array([line.asset for line in movable], dtype=np.int64),
             ]
@@ -412,13 +416,13 @@ def _uses(book: Book, asked: Asked, agreements: Agreements, posted: Sequence[Pos
         [positions(agreements.ids, calls["agreement_id"]), np.array([r.agreement for r in rests], dtype=np.int64)]
     )
     rates = {currency: exact(rate) for currency, rate in book.rates.items()}
-    # Calls without a priority are served after every stated one, all alike, and requirements with them; reserves last.
-    stated = np.concatenate([_figures(calls["priority"].fillna(np.inf)), np.full(len(rests), np.inf)])
-    _, rank = np.unique(stated, return_inverse=True)
-    amounts = [
-        [exact(a) * rates[c] for a, c in zip(frame["amount"], frame["currency"], strict=True)]
-        for frame in (calls, reserves)
+    min_line = [
+        exact(least) * rates[c] for least, c in zip(agreements.min_line_value, agreements.currency, strict=True)
     ]
+    # Calls without a priority are served after every stated one, all alike, and requirements with them; reserves last.
+    stated = np.concatenate([_figures(calls["priority"]), np.full(len(rests), np.inf)])
+    _, rank = np.unique(np.where(np.isnan(stated), np.inf, stated), return_inverse=True)
+    amounts = [[exact(a) * rates[c] for a, c in rows(frame, "amount", "currency")] for frame in (calls, reserves)]
     movable: dict[int, Fraction] = defaultdict(Fraction)
     for line in posted:
         movable[line.agreement] += 0 if line.locked else line.value_after_haircut
@@ -452,7 +456,7 @@ def _uses(book: Book, asked: Asked, agreements: Agreements, posted: Sequence[Pos
         required=[*required, *home],
         priority=np.concatenate([rank, np.full(len(reserves), rank.max(initial=-1) + 1)]).astype(np.int64),
         min_line=[
-            *(exact(agreements.min_line_value[a]) * rates[agreements.currency[a]] for a in agreement.tolist()),
+            *(min_line[a] for a in agreement.tolist()),
             *([Fraction(0)] * nothing_more),
         ],
         extent=[
@@ -469,7 +473,8 @@ def _terms(book: Book, asked: Asked, agreements: Agreements, eligibility: Eligib
     calls, rests, reserves, takers = asked.calls, asked.rests, asked.reserves, asked.takers
     agreement = positions(agreements.ids, calls["agreement_id"]).tolist()
     as_of = pd.Timestamp(book.settings.as_of)
-    as_of_date = pd.Timestamp(book.settings.as_of.date())
+    today = np.datetime64(book.settings.as_of.date(), "ns")
+    due, due_date = (calls[name].to_numpy(dtype="datetime64[ns]") for name in ("due", "due_date"))
     access = _hours(takers["access_hours"])
     ready = [(as_of + pd.Timedelta(hours=h)).tz_localize(None).normalize().value for h in takers["access_hours"]]
     nobody: list[tuple[str | None, ...]] = [()] * len(reserves)
@@ -492,14 +497,12 @@ def _terms(book: Book, asked: Asked, agreements: Agreements, eligibility: Eligib
             *nobody,
             *((name,) for name in takers["counterparty"]),
         ],
-        open_ended=np.concatenate(
-            [calls["due"].isna().to_numpy(dtype=bool), np.ones(undated, bool), np.zeros(len(takers), bool)]
-        ),
-        due=np.concatenate([_nanoseconds(calls["due"]), np.zeros(undated, np.int64), _as_of(book) + access]),
+        open_ended=np.concatenate([np.isnat(due), np.ones(undated, bool), np.zeros(len(takers), bool)]),
+        due=np.concatenate([due.astype(np.int64), np.zeros(undated, np.int64), _as_of(book) + access]),
         last_day=np.concatenate(
             [
-                _nanoseconds(calls["due_date"].fillna(as_of_date)),
-                np.full(undated, as_of_date.value),
+                np.where(np.isnat(due_date), today, due_date).astype(np.int64),
+                np.full(undated, today.astype(np.int64)),
                 np.array(ready, dtype=np.int64),
             ]
         ),
@@ -509,7 +512,3 @@ def _terms(book: Book, asked: Asked, agreements: Agreements, eligibility: Eligib
 def _figures(column: pd.Series[float]) -> Floats:
     figures: Floats = np.asarray(column, dtype=np.float64)
     return figures
-
-
-def _nanoseconds(times: pd.Series[pd.Timestamp]) -> Ints:
-    return times.to_numpy(dtype="datetime64[ns]").astype(np.int64)

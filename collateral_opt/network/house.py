@@ -9,8 +9,9 @@ import numpy as np
 
 from collateral_opt.book.house import HOUSE
 from collateral_opt.book.house_groups import HouseGroups, house_groups
-from collateral_opt.network.facts import Facts, positions
+from collateral_opt.network.facts import Facts
 from collateral_opt.network.network import Bools, Edges, GivenCap, Ints, Kind, LimitBlock
+from collateral_opt.network.rows import positions
 
 
 def house_blocks(facts: Facts, edges: Edges) -> Iterator[LimitBlock]:

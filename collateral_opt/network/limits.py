@@ -12,12 +12,13 @@ from fractions import Fraction
 
 import numpy as np
 
-from collateral_opt.network.exact import EXACT, FLOAT, exact
+from collateral_opt.network.exact import EXACT, FLOAT, exact, in_floats
 from collateral_opt.network.facts import Facts
 from collateral_opt.network.house import house_blocks
-from collateral_opt.network.network import Bools, Cap, Edges, Floats, Ints, Kind, LimitBlock, LimitKinds
+from collateral_opt.network.network import Bools, Cap, Edges, Floats, Ints, LimitBlock, LimitKinds
 from collateral_opt.network.posted import PostedLine, by_agreement
-from eligibility_rules import CapMatch
+from collateral_opt.network.runs import ranges
+from eligibility_rules import CapMatch, LimitMatch
 
 CLOSE = 2e-9
 """A group that comes this close to its cap could be full."""
@@ -45,19 +46,18 @@ class Place:
 
 
 def limit_blocks(
-    facts: Facts, edges: Edges, assets_met: Callable[[Ints], Bools] | None = None
+    facts: Facts,
+    edges: Edges,
+    there_is: Callable[[LimitKinds], Floats],
+    assets_met: Callable[[Ints], Bools] | None = None,
 ) -> tuple[LimitBlock, ...]:
     """Every cap of every limit, place by place, and then those of the house.
 
     Groups are those that ``edges`` touch and, with ``assets_met``, which says of each asset whether anything of it may
-    be given to one of some uses, those that further pairs would.
+    be given to one of some uses, those that further pairs would. ``there_is`` says what all sources together count
+    for, by group.
     """
-    blocks = [
-        block
-        for place in places(facts, edges)
-        for number in range(len(facts.eligibility.limits(place.schedule, place.currency)))
-        for block in _blocks(facts, edges, place, number, assets_met)
-    ]
+    blocks = [b for place in places(facts, edges) for b in _blocks(facts, edges, place, there_is, assets_met)]
     return (*blocks, *house_blocks(facts, edges))
 
 
@@ -73,34 +73,33 @@ def could_be_full(facts: Facts, edges: Edges, there_is: Callable[[LimitKinds], F
     ``there_is`` says what all sources together count for, by group. What lies anywhere counts as if it could.
     """
     found: dict[LimitKinds, Bools] = {}
-    known: dict[tuple[tuple[str, str, int], int], Floats] = {}
+    known: dict[CapMatch, Floats] = {}
     for place in places(facts, edges):
         for number, limit in enumerate(facts.eligibility.limits(place.schedule, place.currency)):
             kinds = facts.eligibility.kinds(place.schedule, place.currency, number)
             full = found.setdefault(kinds, np.zeros(kinds.groups, dtype=bool))
-            lying = [kinds.group[line.asset] for line in place.posted]
-            full[[group for group in lying if group >= 0]] = True
-            for which, cap in enumerate(limit.caps):
+            full[[group for line in place.posted if (group := kinds.group[line.asset]) >= 0]] = True
+            for cap in limit.caps:
                 if cap.of == "posted":
                     full[:] = True
                     continue
                 if cap.of == "requirement" and cap.share is not None:
                     full |= there_is(kinds) > cap.share * float(place.requirement) * (1 - CLOSE)
                     continue
-                if (kinds.name, which) not in known:
-                    groups = np.unique(kinds.group[kinds.group >= 0])
+                if cap not in known:
+                    groups = np.flatnonzero(kinds.member >= 0)
                     most = np.full(kinds.groups, np.inf)
                     rule = _cap(facts, cap, kinds, groups, place.requirement)
                     most[groups] = rule.values(limit.measure, np.arange(len(groups)), facts.assets, FLOAT)
-                    known[kinds.name, which] = most
-                full |= there_is(kinds) > known[kinds.name, which] * (1 - CLOSE)
+                    known[cap] = most
+                full |= there_is(kinds) > known[cap] * (1 - CLOSE)
     return found
 
 
 def _scope(edges: Edges, uses: Ints) -> Ints:
     """The edges into ``uses``; edges stand use by use."""
     first, last = np.searchsorted(edges.use, uses), np.searchsorted(edges.use, uses, side="right")
-    return np.concatenate([np.zeros(0, dtype=np.int64), *map(np.arange, first, last)])
+    return ranges(first, last)
 
 
 def _agreements(facts: Facts, edges: Edges) -> Iterator[Place]:
@@ -108,11 +107,14 @@ def _agreements(facts: Facts, edges: Edges) -> Iterator[Place]:
     agreements, uses = facts.agreements, facts.uses
     schedules = np.array(uses.schedule, dtype=object)
     lying = by_agreement(facts.posted)
-    leaving = facts.sources.counts_at[edges.source]
+    leaving = facts.sources.counts_at[edges.source] if len(facts.sources.recallable) else None
     for agreement, (identifier, own) in enumerate(zip(agreements.ids, agreements.schedule, strict=True)):
         mine = np.flatnonzero(uses.agreement == agreement)
         posted = [line for line in lying.get(agreement, ()) if line.factor is not None]
-        scope = np.union1d(_scope(edges, mine), np.flatnonzero(leaving == agreement))
+        scope = _scope(edges, mine)
+        if leaving is not None:
+            scope = np.union1d(scope, np.flatnonzero(leaving == agreement))
+        requirement = _requirement(facts, agreement, mine, posted)
         for schedule in sorted(set(schedules[mine]) or {own}):
             yield Place(
                 name=identifier,
@@ -122,7 +124,7 @@ def _agreements(facts: Facts, edges: Edges) -> Iterator[Place]:
                 governed=mine,
                 scope=scope,
                 posted=posted,
-                requirement=_requirement(facts, agreement, mine, posted),
+                requirement=requirement,
                 follows_calls=not (facts.reoptimises and facts.agreements.required[agreement] is not None),
                 agreement=agreement,
             )
@@ -133,7 +135,7 @@ def _requirement(facts: Facts, agreement: int, mine: Ints, posted: Sequence[Post
     own = facts.agreements.required[agreement]
     if facts.reoptimises and own is not None:
         return own
-    called = [facts.uses.required[j] for j in mine.tolist() if facts.uses.kind[j] == Kind.CALL]
+    called = [facts.uses.required[j] for j in mine.tolist() if j < facts.uses.calls]
     return sum(called, sum((line.value_after_haircut for line in posted), Fraction(0)))
 
 
@@ -156,29 +158,65 @@ def _others(facts: Facts, edges: Edges) -> Iterator[Place]:
 
 
 def _blocks(
-    facts: Facts, edges: Edges, place: Place, number: int, assets_met: Callable[[Ints], Bools] | None
+    facts: Facts,
+    edges: Edges,
+    place: Place,
+    there_is: Callable[[LimitKinds], Floats],
+    assets_met: Callable[[Ints], Bools] | None,
 ) -> Iterator[LimitBlock]:
-    """One block per cap of a limit, over the groups that a posted asset or one that may be given there touches."""
-    limit = facts.eligibility.limits(place.schedule, place.currency)[number]
-    kinds = facts.eligibility.kinds(place.schedule, place.currency, number)
-    asset_of_edge = facts.sources.asset[edges.source[place.scope]]
-    counted = limit.counts[asset_of_edge]
-    group_of_edge = limit.group[asset_of_edge[counted]].astype(np.int64)
-    assets = [line.asset for line in place.posted]
-    lying_in = np.array([limit.group[a] if limit.counts[a] else -1 for a in assets], dtype=np.int64)
-    met = kinds.group[assets_met(place.governed)] if assets_met is not None else kinds.group[:0]
-    touched = np.unique(np.concatenate([met[met >= 0], group_of_edge, lying_in[lying_in >= 0]]))
+    """The blocks of every limit at one place."""
+    limits = facts.eligibility.limits(place.schedule, place.currency)
+    if not limits:
+        return
+    source = edges.source[place.scope]
+    asset, recalled = facts.sources.asset[source], np.zeros(len(source), dtype=bool)
+    if place.agreement >= 0 and len(facts.sources.recallable):
+        recalled = facts.sources.counts_at[source] == place.agreement
+    met = None if assets_met is None else assets_met(place.governed)
+    for number, limit in enumerate(limits):
+        kinds = facts.eligibility.kinds(place.schedule, place.currency, number)
+        yield from _of_limit(facts, place, limit, kinds, asset, recalled, there_is(kinds), met)
+
+
+def _of_limit(
+    facts: Facts,
+    place: Place,
+    limit: LimitMatch,
+    kinds: LimitKinds,
+    asset: Ints,
+    recalled: Bools,
+    there_is: Floats,
+    met: Bools | None,
+) -> Iterator[LimitBlock]:
+    """One block per cap of a limit, over the groups that a posted asset or one that may be given there touches.
+
+    ``asset`` and ``recalled`` [scope of the place] are of its edges, ``met`` are the assets that may be given there.
+    """
+    group_of_edge = kinds.group[asset]
+    counted = group_of_edge >= 0
+    group_of_edge = group_of_edge[counted]
+    lying_in = [int(kinds.group[line.asset]) for line in place.posted]
+    # The last stands for all that are not counted (-1).
+    is_touched = np.zeros(kinds.groups + 1, dtype=bool)
+    is_touched[group_of_edge] = True
+    is_touched[lying_in] = True
+    if met is not None:
+        is_touched[kinds.group[met]] = True
+    touched = np.flatnonzero(is_touched[:-1])
     if not len(touched):
         return
+    at = np.cumsum(is_touched) - 1
     measured = [line.measured(limit.measure) for line in place.posted]
     total = sum(measured, Fraction(0))
     lying = [Fraction(0)] * len(touched)
-    for group, value in zip(lying_in.tolist(), measured, strict=True):
+    for group, value in zip(lying_in, measured, strict=True):
         if group >= 0:
-            lying[int(np.searchsorted(touched, group))] += value
+            lying[at[group]] += value
+    lies = in_floats(lying) if total else np.zeros(len(touched))
     for which, cap in enumerate(limit.caps):
         alike = sum(1 for other in limit.caps[:which] if other.of == cap.of)
         rule = _cap(facts, cap, kinds, touched, place.requirement)
+        shut = _shut(facts, rule, limit.measure, lying, total)
         yield LimitBlock(
             place=place.name,
             governed=place.governed,
@@ -187,18 +225,18 @@ def _blocks(
             measure=limit.measure,
             groups=[limit.groups[g] for g in touched.tolist()],
             edge=place.scope[counted],
-            group=np.searchsorted(touched, group_of_edge),
+            group=at[group_of_edge],
             scope=place.scope,
             posted=lying,
             posted_total=total,
             cap=rule,
-            shut=_shut(facts, rule, limit.measure, lying, total),
-            recalled=(place.agreement >= 0)
-            & (facts.sources.counts_at[edges.source[place.scope[counted]]] == place.agreement),
+            shut=shut,
+            recalled=recalled[counted],
             follows_calls=place.follows_calls,
             agreement=place.agreement,
             kinds=kinds,
-            codes=touched.astype(np.int64),
+            codes=touched,
+            loose=_loose(facts, rule, limit.measure, lies, shut, there_is[touched]),
         )
 
 
@@ -225,7 +263,7 @@ def _shut(facts: Facts, cap: Cap, measure: str, lying: list[Fraction], total: Fr
     if not total:
         return shut
     for group, value in enumerate(lying):
-        if value > 0:
+        if value:
             most = (
                 exact(cap.share) * total
                 if cap.of == "posted"
@@ -233,3 +271,11 @@ def _shut(facts: Facts, cap: Cap, measure: str, lying: list[Fraction], total: Fr
             )
             shut[group] = value > most
     return shut
+
+
+def _loose(facts: Facts, cap: Cap, measure: str, lies: Floats, shut: Bools, there_is: Floats) -> Bools | None:
+    """Groups whose cap is no less than all that ``there_is`` to count against it, beside what ``lies`` there."""
+    if cap.of == "posted":
+        return None
+    room = cap.values(measure, np.arange(len(lies)), facts.assets, FLOAT) - lies
+    return np.asarray(~shut & (there_is <= room * (1 - 1e-9)))

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from collateral_opt.network.exact import FLOAT, Arithmetic, Array, exact
+from collateral_opt.network.exact import FLOAT, Arithmetic, Array, exact, in_floats
 
 if TYPE_CHECKING:
     from collateral_opt.network.pins import Pin
@@ -222,6 +222,11 @@ class Assets:
     min_quantity: Floats
     is_cash: Bools
 
+    @cached_property
+    def at(self) -> Mapping[str, int]:
+        """The position of each asset."""
+        return {name: position for position, name in enumerate(self.ids)}
+
     def exact_unit_value(self, position: int) -> Fraction:
         """``price * price_factor * fx`` of one unit, in base currency."""
         if position not in self._exact:
@@ -351,10 +356,10 @@ BlockKey = tuple[str, str, str]
 class LimitKinds:
     """How a limit of a schedule sorts assets: ``group`` [assets], -1 where it does not count them.
 
-    ``name`` is the schedule, the currency that it is read in, and the limit's place in it.
+    ``name`` is the schedule and the limit's place in it.
     """
 
-    name: tuple[str, str, int]
+    name: tuple[str, int]
     group: Ints
     measure: str
 
@@ -421,7 +426,7 @@ class LimitBlock:
         """``posted`` in floats."""
         if not self.posted_total:
             return np.zeros(len(self.groups))
-        return np.array([float(p) for p in self.posted], dtype=np.float64)
+        return in_floats(self.posted)
 
 
 @dataclass(frozen=True)
@@ -669,9 +674,10 @@ class View:
     @cached_property
     def drain_factor(self) -> Array:
         """What one unit of market value takes from the use that funds the column's source."""
-        factors = self.network.sources.drain_factors
-        table = np.empty(len(factors), dtype=object if self.arithmetic.is_exact else np.float64)
-        table[:] = [self.arithmetic.number(factor) for factor in factors]
+        sources = self.network.sources
+        table = self.arithmetic.ones(len(sources))
+        recalled = sources.drain_factors[sources.first_posted :]
+        table[sources.first_posted :] = [self.arithmetic.number(factor) for factor in recalled]
         return table[self.source]
 
     def available(self, sources: Ints) -> Array:

@@ -15,6 +15,7 @@ import numpy as np
 from collateral_opt.network.exact import exact
 from collateral_opt.network.facts import Facts
 from collateral_opt.network.network import Bools, Edges
+from collateral_opt.network.rows import rows
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,14 @@ class Pins:
         self._forbidden: dict[int, list[int]] = {}
         self.asked: list[Pin] = []
         sources, uses = facts.sources, facts.uses
+        if not len(facts.book.pins):
+            return
         holding_at = {sources.ids[i]: i for i in np.flatnonzero(sources.is_holding).tolist()}
         facility_at = {sources.ids[i]: i for i in np.flatnonzero(sources.is_facility).tolist()}
         call_at = {name: j for j, name in enumerate(uses.ids[: uses.calls])}
-        columns = ["call_id", "holding_id", "facility_id", "quantity", "at_least", "forbid", "sent"]
-        rows = facts.book.pins[columns].itertuples(index=False, name=None)
-        for row, (call, holding, facility, quantity, at_least, forbid, sent) in enumerate(rows):
+        columns = ("call_id", "holding_id", "facility_id", "quantity", "at_least", "forbid", "sent")
+        for row, cells in enumerate(rows(facts.book.pins, *columns)):
+            call, holding, facility, quantity, at_least, forbid, sent = cells
             use, source = call_at[call], holding_at[holding] if holding is not None else facility_at[facility]
             if forbid:
                 self._forbidden.setdefault(use, []).append(source)
@@ -74,6 +77,8 @@ class Pins:
         """Per source: a person has said that ``use`` gets nothing of it, at home or recalled."""
         sources = self._facts.sources
         named = _marked(len(sources), self._forbidden.get(use, []))
+        if use not in self._forbidden:
+            return named
         return named | (sources.is_posted & (sources.holding >= 0) & named[sources.holding])
 
     def sent(self, use: int) -> Bools:

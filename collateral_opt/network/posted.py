@@ -12,6 +12,7 @@ import numpy as np
 from collateral_opt.book import Book
 from collateral_opt.network.exact import exact
 from collateral_opt.network.network import Assets, Bools
+from collateral_opt.network.rows import rows
 from eligibility_rules import Match
 
 
@@ -52,14 +53,11 @@ def posted_lines(
     ``counts`` says, of an agreement, which assets still count where they lie there, and how they are valued.
     """
     agreement_at = {name: i for i, name in enumerate(agreement_ids)}
-    asset_at = {name: i for i, name in enumerate(assets.ids)}
     columns = ("agreement_id", "asset_id", "holding_id", "locked", "quantity", "cost_bps", "recall_hours")
     known: dict[int, tuple[Bools, Match]] = {}
     found = []
-    for agreement_id, asset_id, holding, locked, quantity, cost, hours in book.posted[list(columns)].itertuples(
-        index=False, name=None
-    ):
-        agreement, asset = agreement_at[agreement_id], asset_at[asset_id]
+    for agreement_id, asset_id, holding, locked, quantity, cost, hours in rows(book.posted, *columns):
+        agreement, asset = agreement_at[agreement_id], assets.at[asset_id]
         if agreement not in known:
             known[agreement] = counts(agreement)
         still, matched = known[agreement]

@@ -14,13 +14,15 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from collateral_opt.network.build import Problem
 from collateral_opt.network.facts import Facts
-from collateral_opt.network.network import Floats, Ints, Kind, Network, Uses
+from collateral_opt.network.network import Bools, Floats, Ints, Kind, Network, Uses
 
 NOISE = 1e-6
 """Pieces smaller than this share of both that they are cut from, and within rounding of their ends, are none."""
@@ -173,10 +175,12 @@ def with_uses(facts: Facts, use_at: Ints) -> Facts:
         _summed(uses.extent or uses.required, use_at, len(kept)),
     )
     dated = [j for j in kept if j < len(terms.due)]
-    funded_by = facts.sources.funded_by
+    sources = facts.sources
+    if (sources.funded_by >= 0).any():
+        sources = replace(sources, funded_by=np.where(sources.funded_by >= 0, use_at[sources.funded_by], -1))
     return replace(
         facts,
-        sources=replace(facts.sources, funded_by=np.where(funded_by >= 0, use_at[funded_by], -1)),
+        sources=sources,
         uses=Uses(
             ids=[uses.ids[j] for j in kept],
             kind=uses.kind[kept],
@@ -211,9 +215,8 @@ def _like_sources(problem: Problem) -> Ints:
     """Per source the number of its kind, in their order; only holdings have others of their kind."""
     facts, sources, book = problem.facts, problem.facts.sources, problem.facts.book
     own = ~sources.is_holding | (sources.quantity <= 0)
-    for table in (book.costs, book.pins):
-        own |= pd.Index(sources.ids).isin(table["holding_id"].dropna())
-    own |= pd.Index(facts.assets.ids).isin(book.costs["asset_id"].dropna())[sources.asset]
+    own |= _among(sources.ids, book.costs["holding_id"], book.pins["holding_id"])
+    own |= _among(facts.assets.ids, book.costs["asset_id"])[sources.asset]
     own |= bool(book.house_limits)
     # Of what earns, a facility may be given more than it needs, each source up to a bound of its own.
     own |= bool(facts.uses.facilities) & (sources.cost_bps < 0)
@@ -226,34 +229,39 @@ def _like_sources(problem: Problem) -> Ints:
     return _numbered_rows(np.stack(features, axis=1))
 
 
+def _among(ids: Sequence[str], *columns: pd.Series[str]) -> Bools:
+    """Which of ``ids`` any of the ``columns`` names."""
+    named = {name for column in columns for name in column.tolist()}
+    return np.array([name in named for name in ids], dtype=bool)
+
+
 def _asset_classes(problem: Problem) -> Ints:
     """Per asset the number of its kind: alike to every schedule, family, date and limit that could bind."""
     facts, reach = problem.facts, problem.reach
-    currency = facts.asset_frame["currency"].to_numpy(dtype=object).astype(str)
-    features: dict[Hashable, Ints] = {
-        "cash": np.where(facts.assets.is_cash, np.unique(currency, return_inverse=True)[1], -1)
+    features: dict[Hashable, NDArray[Any]] = {
+        "cash": np.where(facts.assets.is_cash, _numbered(facts.asset_frame["currency"].tolist()), -1),
+        "maturity": reach.maturing,
     }
-    for j in range(len(facts.terms.due)):
-        read_as = facts.uses.schedule[j], facts.terms.currency[j], facts.terms.margin_type[j]
-        if read_as not in features:
-            matched = reach.match(j)
-            features[read_as] = np.where(matched.eligible, matched.factor_code, -1)
-        if ("family", facts.terms.family[j], facts.uses.schedule[j]) not in features:
-            features["family", facts.terms.family[j], facts.uses.schedule[j]] = facts.wrong_way(j).astype(np.int64)
-        if ("day", int(facts.terms.last_day[j])) not in features:
-            features["day", int(facts.terms.last_day[j])] = reach.matures_before(j).astype(np.int64)
+    for j, schedule in enumerate(facts.uses.schedule[: len(facts.terms.due)]):
+        matched = reach.match(j)
+        if matched not in features:
+            features[matched] = matched.factor_code
+        issued = facts.terms.family[j], schedule
+        if issued not in features:
+            features[issued] = facts.wrong_way(j)
     for kinds, full in problem.could_be_full.items():
         stands = np.append(full, False)[kinds.group]
         features["limit", kinds.name] = np.where(stands, kinds.group, -1)
         if kinds.measure == "quantity" and stands.any():
             unit = np.unique(facts.assets.unit_value, return_inverse=True)[1]
             features["unit", kinds.name] = np.where(stands, unit, -1)
-    return _numbered_rows(np.stack(list(features.values()), axis=1))
+    telling = [feature for feature in features.values() if (feature != feature[:1]).any()]
+    return _numbered_rows(np.stack(telling or [np.zeros(len(facts.assets.ids), dtype=bool)], axis=1, dtype=np.int32))
 
 
 def _numbered_rows(features: Ints) -> Ints:
     """The number of each row of codes, in the order in which they first come."""
-    packed = np.ascontiguousarray(features.astype(np.int32))
+    packed = np.ascontiguousarray(features, dtype=np.int32)
     rows = packed.view(np.dtype((np.void, packed.dtype.itemsize * packed.shape[1]))).ravel()
     _, first, number = np.unique(rows, return_index=True, return_inverse=True)
     rank = np.empty(len(first), dtype=np.int64)

@@ -15,6 +15,13 @@ def ranges(first: Ints, last: Ints) -> Ints:
     return np.asarray(start + np.arange(len(start)), dtype=np.int64)
 
 
+def distinct(values: Ints, count: int) -> tuple[Ints, Ints]:
+    """The numbers below ``count`` that are among ``values``, and where each value stands among these."""
+    occurs = np.zeros(count, dtype=np.bool_)
+    occurs[values] = True
+    return np.flatnonzero(occurs), (np.cumsum(occurs) - 1)[values]
+
+
 def place_in_run(values: Ints) -> Ints:
     """Of each value its place (0, 1, ...) in the run of equal values that it is in."""
     place = np.arange(len(values))

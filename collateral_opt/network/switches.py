@@ -46,7 +46,7 @@ def counts_lines(facts: Facts) -> bool:
 
 def _movements_count(facts: Facts) -> bool:
     settings = facts.book.settings
-    costs = any(side.any() for side in _move_costs(facts))
+    costs = bool(np.any(facts.book.locations["move_cost"])) and any(side.any() for side in _move_costs(facts))
     return costs or settings.max_moves is not None or bool(settings.min_saving_per_move)
 
 
@@ -93,6 +93,8 @@ def _assets_per_call(facts: Facts, edges: Edges) -> Iterator[Group]:
     caps = facts.agreements.max_lines
     capped = np.flatnonzero(facts.uses.kind == Kind.CALL)
     capped = capped[np.isfinite(caps[facts.uses.agreement[capped]])]
+    if not len(capped):
+        return
     into = np.flatnonzero(np.isin(edges.use, capped))
     asset = facts.sources.asset[edges.source[into]]
     for (use, paper), edge in _grouped(into, edges.use[into], asset):

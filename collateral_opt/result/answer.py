@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
+from collateral_opt.model.right_sides import marginal_costs
 from collateral_opt.network.exact import exact
 from collateral_opt.network.network import Floats, Kind, Network
 from collateral_opt.solve.ledger import Ledger
@@ -17,26 +19,52 @@ from collateral_opt.solve.linear import Linear
 from collateral_opt.solve.passes import COVERED, Flows
 from collateral_opt.solve.reserves import count_reserves
 
+Ratio = tuple[int, int]
+"""A numerator and a denominator, exact but not in lowest terms: sums and figures need no more."""
 
-@dataclass(frozen=True)
-class Line:
+
+def plus(one: Ratio, other: Ratio) -> Ratio:
+    """The sum of two."""
+    (a, of_a), (b, of_b) = one, other
+    return (a + b, of_a) if of_a == of_b else (a * of_b + b * of_a, of_a * of_b)
+
+
+class Line(NamedTuple):
     """One line in whole lots: from a holding or a facility to a use. Values in base currency, exact.
 
     ``cost`` is what the line costs over the horizon, with the movement; of proceeds, without what producing them
-    costs, which is told where they are produced.
+    costs, which is told where they are produced. ``units``, ``worth``, ``counts`` and ``paid`` are quantity, market
+    value, collateral value and cost as ratios.
     """
 
     source: int
     use: int
     asset: int
-    quantity: Fraction
-    market_value: Fraction
     factor: Fraction
-    cost: Fraction
+    units: Ratio
+    worth: Ratio
+    paid: Ratio
 
-    @cached_property
+    @property
+    def quantity(self) -> Fraction:
+        return Fraction(*self.units)
+
+    @property
+    def market_value(self) -> Fraction:
+        return Fraction(*self.worth)
+
+    @property
+    def cost(self) -> Fraction:
+        return Fraction(*self.paid)
+
+    @property
+    def counts(self) -> Ratio:
+        (worth, part), (factor, of) = self.worth, self.factor.as_integer_ratio()
+        return worth * factor, part * of
+
+    @property
     def collateral_value(self) -> Fraction:
-        return self.market_value * self.factor
+        return Fraction(*self.counts)
 
 
 @dataclass(frozen=True)
@@ -99,56 +127,87 @@ class Answer:
 
         What was recalled for a use is part of the line of the holding that it joins.
         """
-        network, sources = self.network, self.network.sources
-        at = np.array([e for e, _ in self._moved], dtype=np.int64)
-        use, source = network.edges.use[at], network.edges.source[at]
-        leaves_from = np.where(sources.is_facility[source], source, sources.holding[source])
-        whole: dict[tuple[int, int], list[tuple[int, Fraction]]] = defaultdict(list)
-        goes_home = network.uses.kind[use] == Kind.HOME
-        for j, i, home, part in zip(use.tolist(), leaves_from.tolist(), goes_home.tolist(), self._moved, strict=True):
-            if not home:
-                whole[j, i].append(part)
-        return tuple(self._line(use, source, parts) for (use, source), parts in sorted(whole.items()))
-
-    def _line(self, use: int, source: int, parts: Sequence[tuple[int, Fraction]]) -> Line:
-        network, edges = self.network, self.network.edges
-        asset = int(network.sources.asset[source])
-        market_value, *more = (value for _, value in parts)
-        cost, *further = (value * self._line_share(e) for e, value in parts)
-        if more:
-            market_value, cost = sum(more, market_value), sum(further, cost)
-        fixed = self._fixed_cost("line", parts[0][0])
-        return Line(
-            source=source,
-            use=use,
-            asset=asset,
-            quantity=market_value / network.assets.exact_unit_value(asset),
-            market_value=market_value,
-            factor=edges.factors[edges.factor_code[parts[0][0]]],
-            cost=cost + fixed if fixed else cost,
-        )
+        sources = self.network.sources
+        if not len(sources.recallable):
+            return self.parts
+        leaves_from = np.where(sources.is_facility, np.arange(len(sources)), sources.holding).tolist()
+        whole: dict[tuple[int, int], list[tuple[int, Line]]] = defaultdict(list)
+        for edge, line in self._carried:
+            whole[line.use, leaves_from[line.source]].append((edge, line))
+        return tuple(self._joined(source, parts) for (_, source), parts in sorted(whole.items()))
 
     @cached_property
     def parts(self) -> tuple[Line, ...]:
         """The lines in parts: what is at home and what has to be recalled from each place, with their own sources."""
-        network = self.network
-        if not len(network.sources.recallable):
-            return self.lines
-        return tuple(
-            self._line(int(network.edges.use[e]), int(network.edges.source[e]), [(e, value)])
-            for e, value in self._moved
-            if network.uses.kind[network.edges.use[e]] != Kind.HOME
-        )
+        if not self._fixed:
+            return tuple(line for _, line in self._carried)
+        return tuple(self._joined(line.source, [(edge, line)]) for edge, line in self._carried)
 
-    def _line_share(self, edge: int) -> Fraction:
-        """What the line on ``edge`` costs where it goes over the horizon, as a share of market value."""
-        sources, source = self.network.sources, int(self.network.edges.source[edge])
-        bps = float(self.network.edges.cost_bps[edge])
-        if sources.is_facility[source]:
-            return self._share(bps, -float(sources.cost_bps[source]))
-        if sources.is_posted[source]:
-            return self._share(bps, float(sources.recallable.keep_bps[source - sources.first_posted]))
-        return self._share(bps)
+    def _joined(self, source: int, parts: Sequence[tuple[int, Line]]) -> Line:
+        """One line out of ``source`` of what several edges to one use carry, with the cost of its movement."""
+        (edge, line), *more = parts
+        units, worth, paid = line.units, line.worth, line.paid
+        for _, part in more:
+            units, worth, paid = plus(units, part.units), plus(worth, part.worth), plus(paid, part.paid)
+        if self._fixed:
+            paid = plus(paid, self._fixed_cost("line", edge).as_integer_ratio())
+        return line._replace(source=source, units=units, worth=worth, paid=paid)
+
+    @cached_property
+    def _carried(self) -> Sequence[tuple[int, Line]]:
+        """Edges to calls, agreements and facilities that carry something, each with its line as if it were all that is
+        there, without what the movement costs for being made."""
+        network, ledger = self.network, self.ledger
+        edges, factors = network.edges, network.edges.factors
+        at = np.flatnonzero(ledger.lots)
+        at = at[network.uses.kind[edges.use[ledger.edge[at]]] != Kind.HOME]
+        # Edges stand in the order of use and source.
+        at = at[np.argsort(ledger.edge[at], kind="stable")]
+        edge = ledger.edge[at]
+        source = edges.source[edge]
+        columns = (
+            at, edge, source, edges.use[edge], network.edge_asset[edge], edges.factor_code[edge],
+            network.lot[edge], edges.cost_bps[edge], -self._elsewhere[source],
+        )  # fmt: skip
+        found = []
+        for k, e, i, j, asset, code, lot, bps, less in zip(*(c.tolist() for c in columns), strict=True):
+            lots, (units, unit) = ledger.lots[k], exact(lot).as_integer_ratio()
+            worth, part = ledger.lot_value[k].as_integer_ratio()
+            share, of = self._share(bps, less).as_integer_ratio()
+            line = Line(
+                source=i,
+                use=j,
+                asset=asset,
+                factor=factors[code],
+                units=(lots * units, unit),
+                worth=(lots * worth, part),
+                paid=(lots * worth * share, part * of),
+            )
+            found.append((e, line))
+        return found
+
+    @cached_property
+    def takers(self) -> Sequence[tuple[str | None, str]]:
+        """By use that counterparties ask for: call (None: what is beside its calls) and agreement."""
+        uses, names = self.network.uses, self.network.agreement_ids
+        calls = [*uses.ids[: uses.calls], *[None] * (uses.demands - uses.calls)]
+        return [(call, names[at]) for call, at in zip(calls, uses.agreement.tolist(), strict=False)]
+
+    @cached_property
+    def givers(self) -> Sequence[tuple[str | None, str | None]]:
+        """By source: the holding that it is, or joins, and the facility that it is; None for none."""
+        sources, names = self.network.sources, self.network.sources.ids
+        columns = zip(names, sources.holding.tolist(), sources.is_facility.tolist(), strict=True)
+        return [(None if at < 0 else names[at], name if is_facility else None) for name, at, is_facility in columns]
+
+    @cached_property
+    def _elsewhere(self) -> Floats:
+        """By source: what its edges cost a year that is told elsewhere than in their lines: producing what a facility
+        gives, and, taken off, keeping what is recalled."""
+        sources = self.network.sources
+        bps = np.where(sources.is_facility, sources.cost_bps, 0.0)
+        bps[sources.first_posted :] = -sources.recallable.keep_bps
+        return bps
 
     def _fixed_cost(self, kind: str, edge: int) -> Fraction:
         """What the movement that ``edge`` is part of costs for being made, in base currency."""
@@ -164,23 +223,27 @@ class Answer:
         }
 
     @cached_property
-    def _moved(self) -> Sequence[tuple[int, Fraction]]:
-        """Every edge that carries something, with its market value."""
-        ledger = self.ledger
-        return [(int(ledger.edge[k]), n * ledger.lot_value[k]) for k, n in enumerate(ledger.lots) if n]
+    def _recalled(self) -> Sequence[tuple[int, int, Fraction]]:
+        """Every edge that recalls something, the posted line it lies in, and its market value."""
+        ledger, sources = self.ledger, self.network.sources
+        if not len(sources.recallable):
+            return []
+        at = np.flatnonzero(ledger.lots)
+        at = at[sources.is_posted[self.network.edges.source[ledger.edge[at]]]]
+        edge = ledger.edge[at]
+        line = sources.recallable.line[self.network.edges.source[edge] - sources.first_posted]
+        found = zip(at.tolist(), edge.tolist(), line.tolist(), strict=True)
+        return [(e, line_at, ledger.lots[k] * ledger.lot_value[k]) for k, e, line_at in found]
 
     @cached_property
     def stays(self) -> tuple[Stay, ...]:
         """What becomes of everything that lies at agreements and might move."""
-        network, sources = self.network, self.network.sources
+        network = self.network
         recalled: dict[int, Fraction] = defaultdict(Fraction)
         recall_cost: dict[int, Fraction] = {}
-        for e, market_value in self._moved:
-            source = int(network.edges.source[e])
-            if sources.is_posted[source]:
-                line_at = int(sources.recallable.line[source - sources.first_posted])
-                recalled[line_at] += market_value
-                recall_cost[line_at] = self._fixed_cost("recall", e)
+        for e, line_at, market_value in self._recalled:
+            recalled[line_at] += market_value
+            recall_cost[line_at] = self._fixed_cost("recall", e)
         merged: dict[tuple[int, int, str], Stay] = {}
         for at, (line, bps) in enumerate(zip(network.posted, network.keep_bps, strict=True)):
             gone, cost = recalled[at], recall_cost.get(at, Fraction(0))
@@ -214,6 +277,11 @@ class Answer:
         found = self.linear.passes.prices_with(self.delivered + self.counted, short)
         return self.flows.duals if found is None else found
 
+    @cached_property
+    def marginal_costs(self) -> Floats:
+        """What one more unit of each use that asks costs [uses that ask], in basis points a year."""
+        return marginal_costs(self.network, self.prices)
+
     @property
     def moves(self) -> int:
         """Deliveries to calls and agreements, and recalls."""
@@ -223,14 +291,11 @@ class Answer:
     @cached_property
     def recalls(self) -> Mapping[tuple[int, int], Fraction]:
         """Units recalled, by the posted line they lay in and the use they are for (home: nobody waits)."""
-        network, sources = self.network, self.network.sources
+        network = self.network
         units: dict[tuple[int, int], Fraction] = defaultdict(Fraction)
-        for e, market_value in self._moved:
-            source = int(network.edges.source[e])
-            if sources.is_posted[source]:
-                line = int(sources.recallable.line[source - sources.first_posted])
-                unit_value = network.assets.exact_unit_value(int(sources.asset[source]))
-                units[line, int(network.edges.use[e])] += market_value / unit_value
+        for e, line, market_value in self._recalled:
+            unit_value = network.assets.exact_unit_value(int(network.edge_asset[e]))
+            units[line, int(network.edges.use[e])] += market_value / unit_value
         return units
 
     @cached_property

@@ -3,39 +3,44 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from collateral_opt.book import Book
-from collateral_opt.model.right_sides import marginal_costs
-from collateral_opt.network.exact import Sum, exact
-from collateral_opt.network.network import View
-from collateral_opt.result.answer import Answer, Line, Stay
+from collateral_opt.network.exact import exact
+from collateral_opt.network.network import BlockKey, View
+from collateral_opt.result.answer import Answer, Line, Ratio, Stay, plus
 from collateral_opt.result.changes import changes
 from collateral_opt.result.measure import measured
 from collateral_opt.result.reasons import reason_for_shortfall
 from collateral_opt.result.result import COLUMNS, Result
-from collateral_opt.result.steps import step_rows
+from collateral_opt.result.steps import Row, step_rows
+
+NAMES = frozenset(
+    ("call_id", "agreement_id", "holding_id", "facility_id", "from_facility_id", "asset_id", "action", "reserve_id",
+     "limit", "group", "reason", "settles", "start_by", "together", "bridge", "state", "change")
+)  # fmt: skip
+"""The columns that hold no figures."""
 
 
 def assemble(book: Book, answer: Answer, summary: Mapping[str, Any]) -> Result:
     """The tables of ``answer``."""
-    allocation = _allocation(answer)
+    allocation = _frame("allocation", _allocation(answer))
     return Result(
         book=book.in_full,
         allocation=allocation,
-        financing=_financing(answer),
-        calls=_calls(answer),
-        agreements=_agreements(answer),
-        inventory=_inventory(answer),
-        reserves=_reserves(answer),
-        limits=_limits(answer),
-        steps=_frame("steps", step_rows(book.in_full, answer)[0]),
+        financing=_frame("financing", _financing(answer)),
+        calls=_frame("calls", _calls(answer)),
+        agreements=_frame("agreements", _agreements(answer)),
+        inventory=_frame("inventory", _inventory(answer)),
+        reserves=_frame("reserves", _reserves(answer)),
+        limits=_frame("limits", _limits(answer)),
+        steps=_frame("steps", step_rows(book.in_full, answer)),
         changes=changes(book, allocation) if len(book.instructions) else _frame("changes", []),
         summary=dict(summary),
     )
@@ -45,31 +50,43 @@ def cents(value: Fraction | float) -> float:
     """Rounded to the cent, half a cent to the even one, never minus zero."""
     if isinstance(value, float):
         return round(float(value), 2) + 0.0  # numpy's own round is of the product with 100
-    numerator, denominator = value.as_integer_ratio()
+    return _cents(value.as_integer_ratio())
+
+
+# Many groups have one cap, of most there is nothing, and a what-if moves few of them.
+_rounded = lru_cache(maxsize=2**12)(cents)
+
+
+def _cents(value: Ratio) -> float:
+    numerator, denominator = value
     whole, rest = divmod(100 * numerator, denominator)
     more = 2 * rest > denominator or (2 * rest == denominator and whole % 2 == 1)
     return (whole + more) / 100
 
 
-def _frame(table: str, rows: list[tuple[Any, ...]]) -> pd.DataFrame:
+def _frame(table: str, rows: list[Row]) -> pd.DataFrame:
     """Rows under the columns of ``table``: figures as floats, names as objects."""
-    columns = COLUMNS[table]
-    cells = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
-    index = pd.RangeIndex(len(rows))
-    names = {"call_id", "agreement_id", "holding_id", "facility_id", "from_facility_id", "asset_id", "action",
-             "reserve_id", "limit", "group", "reason", "settles", "start_by", "together", "bridge", "state",
-             "change"}  # fmt: skip
+    return _columns(table, list(zip(*rows, strict=True))) if rows else _empty(table).copy()
+
+
+@cache
+def _empty(table: str) -> pd.DataFrame:
+    return _columns(table, [()] * len(COLUMNS[table]))
+
+
+def _columns(table: str, cells: Sequence[Sequence[Any]]) -> pd.DataFrame:
+    index = pd.RangeIndex(len(cells[0]))
     return pd.DataFrame(
         {
             # Pandas would make text of a column of names, and NaN of None.
-            column: pd.Series(values, index, dtype=object) if column in names else np.array(values, dtype=np.float64)
-            for column, values in zip(columns, cells, strict=True)
+            column: pd.Series(values, index, dtype=object) if column in NAMES else np.array(values, dtype=np.float64)
+            for column, values in zip(COLUMNS[table], cells, strict=True)
         },
         index,
     )
 
 
-def _allocation(answer: Answer) -> pd.DataFrame:
+def _allocation(answer: Answer) -> list[Row]:
     """What goes to calls, then what stays, is recalled and replaces it, agreement by agreement."""
     uses = answer.network.uses
     rows = [_delivered(answer, line) for line in answer.lines if line.use < uses.calls]
@@ -80,7 +97,7 @@ def _allocation(answer: Answer) -> pd.DataFrame:
     for agreement in range(len(answer.network.agreement_ids)):
         rows += [row for stay in staying[agreement] for row in _stays(answer, stay)]
         rows += [_delivered(answer, line) for use in uses_of[agreement] for line in replacing[use]]
-    return _frame("allocation", rows)
+    return rows
 
 
 def _stays_by_agreement(answer: Answer) -> Mapping[int, list[Stay]]:
@@ -97,30 +114,28 @@ def _lines_by_use(answer: Answer) -> Mapping[int, list[Line]]:
     return found
 
 
-def _delivered(answer: Answer, line: Line) -> tuple[Any, ...]:
-    network, uses = answer.network, answer.network.uses
-    source, is_facility = network.sources.ids[line.source], network.sources.is_facility[line.source]
+def _delivered(answer: Answer, line: Line) -> Row:
+    (holding, facility), (units, unit) = answer.givers[line.source], line.units
     return (
-        uses.ids[line.use] if line.use < uses.calls else None,
-        network.agreement_ids[uses.agreement[line.use]],
-        None if is_facility else source,
-        source if is_facility else None,
-        network.assets.ids[line.asset],
+        *answer.takers[line.use],
+        holding,
+        facility,
+        answer.network.assets.ids[line.asset],
         "deliver",
-        float(line.quantity),
-        cents(line.market_value),
+        units / unit,
+        _cents(line.worth),
         _haircut(line.factor),
-        cents(line.collateral_value),
-        cents(line.cost),
+        _cents(line.counts),
+        _cents(line.paid),
     )
 
 
-@lru_cache(maxsize=2**12)
 def _haircut(factor: Fraction) -> float:
-    return float(1 - factor)
+    counts, of = factor.as_integer_ratio()
+    return (of - counts) / of
 
 
-def _stays(answer: Answer, stay: Stay) -> Iterator[tuple[Any, ...]]:
+def _stays(answer: Answer, stay: Stay) -> Iterator[Row]:
     """A row for what is kept and one for what is recalled, where there is any."""
     network = answer.network
     place = (None, network.agreement_ids[stay.agreement], stay.holding_id, None, network.assets.ids[stay.asset])
@@ -133,10 +148,10 @@ def _stays(answer: Answer, stay: Stay) -> Iterator[tuple[Any, ...]]:
             yield (*place, action, float(quantity), *worth)
 
 
-def _financing(answer: Answer) -> pd.DataFrame:
+def _financing(answer: Answer) -> list[Row]:
     """What each facility was given, with its own cost split by what each part brings; a line of its own where none."""
     network, sources = answer.network, answer.network.sources
-    rows: list[tuple[Any, ...]] = []
+    rows: list[Row] = []
     for facility in np.flatnonzero(sources.is_facility).tolist():
         produced, cost = answer.produced(facility), answer.production_cost(facility)
         given = [line for line in answer.lines if line.use == sources.funded_by[facility]]
@@ -162,37 +177,34 @@ def _financing(answer: Answer) -> pd.DataFrame:
             quantity = float(produced / network.assets.exact_unit_value(asset))
             value = cents(produced)
             rows.append((name, None, None, network.assets.ids[asset], quantity, value, 0.0, value, cents(cost)))
-    return _frame("financing", rows)
+    return rows
 
 
-def _calls(answer: Answer) -> pd.DataFrame:
-    network, ledger = answer.network, answer.ledger
-    marginal = marginal_costs(answer.network, answer.prices)
-    rows: list[tuple[Any, ...]] = []
-    for j, identifier in enumerate(network.uses.ids[: network.uses.calls]):
-        required = network.uses.required[j]
-        covered = required - Fraction(ledger.missing[j], ledger.unit[j])
-        shortfall = max(Fraction(0), required - covered)
+def _calls(answer: Answer) -> list[Row]:
+    uses, ledger, marginal = answer.network.uses, answer.ledger, answer.marginal_costs.tolist()
+    rows: list[Row] = []
+    for j, (identifier, required) in enumerate(zip(uses.ids[: uses.calls], uses.required, strict=False)):
+        missing, unit = ledger.missing[j], ledger.unit[j]
+        shortfall = max(0, missing)
         rows.append(
             (
                 identifier,
                 cents(required),
-                cents(covered),
-                _shown(shortfall),
-                cents(max(Fraction(0), covered - required)),
+                _cents(plus(required.as_integer_ratio(), (-missing, unit))),
+                _shown(Fraction(shortfall, unit)),
+                _cents((max(0, -missing), unit)),
                 np.nan if shortfall else marginal[j] + 0.0,
                 reason_for_shortfall(answer, j) if shortfall else None,
             )
         )
-    return _frame("calls", rows)
+    return rows
 
 
-def _agreements(answer: Answer) -> pd.DataFrame:
+def _agreements(answer: Answer) -> list[Row]:
     """Of each agreement what it requires beside its calls, and what is there for that after the run."""
     uses, ledger = answer.network.uses, answer.ledger
-    marginal = marginal_costs(answer.network, answer.prices)
     staying, replacing = _stays_by_agreement(answer), _lines_by_use(answer)
-    rows: list[tuple[Any, ...]] = []
+    rows: list[Row] = []
     for j in range(uses.calls, uses.demands):
         stays = staying[int(uses.agreement[j])]
         kept = sum((stay.kept * stay.unit_value * stay.factor for stay in stays), Fraction(0))
@@ -210,10 +222,10 @@ def _agreements(answer: Answer) -> pd.DataFrame:
                 cents(delivered),
                 _shown(shortfall),
                 cents(max(Fraction(0), kept + delivered - required)),
-                np.nan if shortfall else marginal[j] + 0.0,
+                np.nan if shortfall else answer.marginal_costs[j] + 0.0,
             )
         )
-    return _frame("agreements", rows)
+    return rows
 
 
 def _shown(shortfall: Fraction) -> float:
@@ -221,27 +233,31 @@ def _shown(shortfall: Fraction) -> float:
     return max(cents(shortfall), 0.01) if shortfall else 0.0
 
 
-def _inventory(answer: Answer) -> pd.DataFrame:
-    network, sources = answer.network, answer.network.sources
-    used: dict[int, Sum] = defaultdict(Sum)
+def _inventory(answer: Answer) -> list[Row]:
+    sources, asset_ids, recalled_into = answer.network.sources, answer.network.assets.ids, answer.recalled_into
+    used: dict[int, Ratio] = {}
     for line in answer.lines:
-        used[line.source].add(line.quantity)
+        used[line.source] = plus(used[line.source], line.units) if line.source in used else line.units
+    worth: dict[str, float] = {}
     at_home: dict[str, float] = defaultdict(float)
     for label, dual in answer.prices.items():
         if label[0] == "home":
             at_home[label[1]] += _worth(dual)
-    rows: list[tuple[Any, ...]] = []
-    quantities, assets = (sources.quantity + 0.0).tolist(), sources.asset.tolist()
-    prices, recalled_into, nothing = answer.prices, answer.recalled_into, Fraction(0)
+        elif label[0] == "supply" and len(label) == 2:
+            worth[label[1]] = _worth(dual)
+    rows: list[Row] = []
+    quantities, assets, nothing = (sources.quantity + 0.0).tolist(), sources.asset.tolist(), Fraction(0)
     for i in np.flatnonzero(sources.is_holding).tolist():
         identifier, quantity = sources.ids[i], quantities[i]
-        back, out = recalled_into.get(identifier, nothing), used[i].value if i in used else nothing
+        back, (out, of) = recalled_into.get(identifier, nothing), used.get(i, (0, 1))
         moved = (0.0, 0.0, quantity)
         if back or out:
-            moved = (float(back), float(out), float(exact(quantity) + back - out if back else exact(quantity) - out))
-        worth = _worth(prices.get(("supply", identifier), 0.0)) + at_home.get(identifier, 0.0)
-        rows.append((identifier, network.assets.ids[assets[i]], quantity, *moved, worth))
-    return _frame("inventory", rows)
+            held = exact(quantity) + back if back else exact(quantity)
+            left, part = plus(held.as_integer_ratio(), (-out, of))
+            moved = (float(back), out / of, left / part)
+        price = worth.get(identifier, 0.0) + at_home.get(identifier, 0.0)
+        rows.append((identifier, asset_ids[assets[i]], quantity, *moved, price))
+    return rows
 
 
 def _worth(dual: float) -> float:
@@ -249,10 +265,9 @@ def _worth(dual: float) -> float:
     return max(0.0, -dual)
 
 
-def _reserves(answer: Answer) -> pd.DataFrame:
+def _reserves(answer: Answer) -> list[Row]:
     uses = answer.network.uses
-    marginal = marginal_costs(answer.network, answer.prices)
-    rows: list[tuple[Any, ...]] = []
+    rows: list[Row] = []
     for r, short in enumerate(answer.lacking):
         j = uses.demands + r
         required = uses.required[j]
@@ -262,26 +277,32 @@ def _reserves(answer: Answer) -> pd.DataFrame:
                 cents(required),
                 cents(required - short),
                 _shown(short),
-                np.nan if short else marginal[j] + 0.0,
+                np.nan if short else answer.marginal_costs[j] + 0.0,
             )
         )
-    return _frame("reserves", rows)
+    return rows
 
 
-def _limits(answer: Answer) -> pd.DataFrame:
+def _limits(answer: Answer) -> list[Row]:
     """Every group of every limit that an eligible edge or a posted asset touches, at its tightest cap."""
     network = answer.network
-    view = View.of(network)
-    flow = answer.delivered + answer.counted
-    tightest: dict[tuple[str, str, str], tuple[float, float, float, float]] = {}
+    view, flow = View.of(network), answer.delivered + answer.counted
+    worth: dict[BlockKey, dict[str, float]] = defaultdict(dict)
+    for label, dual in answer.prices.items():
+        if label[0] == "limit":
+            _, place, limit, basis, group = label
+            worth[place, limit, basis][group] = _worth(dual)
+    tightest: dict[tuple[str, str], dict[str, tuple[float, float, float, float]]] = defaultdict(dict)
     for block in network.limits:
-        used, cap, _ = (figures.tolist() for figures in measured(block, view, flow))
-        for g, group in enumerate(block.groups):
-            dual = _worth(answer.prices.get(block.row(group), 0.0))
-            key, row = (block.place, block.label, group), (cap[g] - used[g], used[g], cap[g], dual)
-            known = tightest.get(key)
-            if known is not None:
-                row = (*min(known[:3], row[:3]), known[3] + dual)
-            tightest[key] = row
-    rows = [(*key, cents(used), cents(cap), price) for key, (_, used, cap, price) in sorted(tightest.items())]
-    return _frame("limits", rows)
+        used, cap, _ = measured(block, view, flow)
+        known, own = tightest[block.place, block.label], worth[block.key]
+        prices = [own.get(group, 0.0) for group in block.groups]
+        figures = zip((cap - used).tolist(), used.tolist(), cap.tolist(), prices, strict=True)
+        for group, row in zip(block.groups, figures, strict=True):
+            before = known.get(group)
+            known[group] = row if before is None else (*min(before[:3], row[:3]), before[3] + row[3])
+    return [
+        (*named, group, _rounded(used), _rounded(cap), price)
+        for named, groups in sorted(tightest.items())
+        for group, (_, used, cap, price) in sorted(groups.items())
+    ]

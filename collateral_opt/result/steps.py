@@ -20,7 +20,7 @@ from collateral_opt.book import Book
 from collateral_opt.network.exact import exact
 from collateral_opt.network.network import Kind
 from collateral_opt.result.answer import Answer, Line
-from collateral_opt.result.ordering import Bridge, Order, Round, Step, order_steps
+from collateral_opt.result.ordering import Bridge, Step, order_steps
 
 Row = tuple[Any, ...]
 
@@ -44,24 +44,27 @@ class Movement:
         return min(times, default=float("inf"))
 
 
-def step_rows(book: Book, answer: Answer) -> tuple[list[Row], Order]:
-    """The rows of ``steps``, and the order they come from.
+def step_rows(book: Book, answer: Answer) -> list[Row]:
+    """The rows of ``steps``, in order.
 
     A step takes what is at home in a holding, or the proceeds of a facility; a recall may not leave an agreement with
     less than all it requires, its calls included, or with less than it has at the end.
     """
     sources, time = answer.network.sources, cache(partial(_time, book))
     if _waits_for_nothing(answer):
-        plain = sorted(((_settles(answer, part), _delivered(answer, part)) for part in answer.parts), key=_settled)
-        rows = [(float(at), *row, time(when), None, None, None) for at, (when, row) in enumerate(plain, start=1)]
-        return rows, Order(tuple(Round((at,)) for at in range(len(rows))), is_complete=True)
+        settles = sources.deliverable_at.tolist()
+        plain = sorted(answer.parts, key=lambda part: settles[part.source])
+        return [
+            (float(number), *_delivered(answer, part), time(settles[part.source]), None, None, None)
+            for number, part in enumerate(plain, start=1)
+        ]
     movements = sorted([*_funding(book, answer), *_deliveries(answer), *_recalls(answer)], key=_when)
     named = {stock for movement in movements for stock in (*movement.step.takes, *movement.step.gives)}
     holdings = ((("holding", sources.ids[i]), sources.quantity[i]) for i in np.flatnonzero(sources.is_holding).tolist())
     stocks: dict[Hashable, Fraction] = {stock: exact(quantity) for stock, quantity in holdings if stock in named}
     values, floors = _agreements(answer) if answer.recalls else ({}, {})
     order = order_steps([m.step for m in movements], stocks, values, floors)
-    rows = []
+    rows: list[Row] = []
     for number, taken in enumerate(order.rounds, start=1):
         bridge = "; ".join(_words(answer, bridge) for bridge in taken.bridges)
         for at in taken.steps:
@@ -69,7 +72,7 @@ def step_rows(book: Book, answer: Answer) -> tuple[list[Row], Order]:
             movement = movements[at]
             times = (time(movement.settles), time(movement.start_by))
             rows.append((float(number), *movement.row, *times, "yes" if together else None, bridge or None))
-    return rows, order
+    return rows
 
 
 def _waits_for_nothing(answer: Answer) -> bool:
@@ -77,10 +80,6 @@ def _waits_for_nothing(answer: Answer) -> bool:
     network = answer.network
     is_facility, demands = network.sources.is_facility.tolist(), network.uses.demands
     return not answer.recalls and not any(is_facility[part.source] or part.use >= demands for part in answer.parts)
-
-
-def _settled(delivery: tuple[int | None, Row]) -> float:
-    return float("inf") if delivery[0] is None else delivery[0]
 
 
 def _when(movement: Movement) -> float:
@@ -127,11 +126,9 @@ def _deliveries(answer: Answer) -> Iterator[Movement]:
 
 def _delivered(answer: Answer, part: Line) -> Row:
     """What is delivered to a call or an agreement."""
-    network, uses = answer.network, answer.network.uses
-    agreement = network.agreement_ids[uses.agreement[part.use]]
-    call = uses.ids[part.use] if part.use < uses.calls else None
-    facility = network.sources.ids[part.source] if network.sources.is_facility[part.source] else None
-    return ("deliver", call, agreement, facility, *_source(answer, part), float(part.quantity))
+    (holding, facility), (units, unit) = answer.givers[part.source], part.units
+    asset = answer.network.assets.ids[part.asset]
+    return ("deliver", *answer.takers[part.use], facility, holding, asset, units / unit)
 
 
 def _recalls(answer: Answer) -> Iterator[Movement]:
@@ -183,9 +180,7 @@ def _taken(answer: Answer, part: Line) -> Mapping[Hashable, Fraction]:
 
 def _source(answer: Answer, part: Line) -> tuple[str | None, str]:
     """The holding, if it is one or joins one, and the asset."""
-    sources = answer.network.sources
-    holding = int(sources.holding[part.source])
-    return None if holding < 0 else sources.ids[holding], answer.network.assets.ids[part.asset]
+    return answer.givers[part.source][0], answer.network.assets.ids[part.asset]
 
 
 def _agreements(answer: Answer) -> tuple[dict[Hashable, Fraction], dict[Hashable, Fraction]]:

@@ -29,10 +29,10 @@ def summarise(book: Book, answer: Answer, cost_bound: float, least_shortfall: fl
     ``gap`` compares the answer in lots with the proven lower bound, ``lp_gap`` the linear program with its own; both
     are relative to the answer's cost. Shortfalls of calls and of reserves are told apart.
     """
-    network, flows, ledger = answer.network, answer.flows, answer.ledger
-    total_cost = float(ledger.cost() / 10_000 * network.horizon_years)
+    network, flows = answer.network, answer.flows
+    total_cost = float(answer.ledger.cost() / 10_000 * network.horizon_years)
     lower_bound = cost_bound * float(network.horizon_years) / 10_000
-    shortfalls = ledger.shortfalls()
+    shortfalls = answer.shortfalls[: network.uses.demands]
     total_shortfall, reserve_shortfall = sum(shortfalls, Fraction(0)), sum(answer.lacking, Fraction(0))
     gap = relative_gap(total_cost, lower_bound)
     is_short = bool(total_shortfall or reserve_shortfall)

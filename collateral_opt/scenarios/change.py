@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import isfinite
 from typing import Any
 
@@ -68,6 +69,7 @@ class Change:
 
 Placed = tuple[Ints, Floats]
 """Positions, and the figure at each."""
+_NOWHERE: Placed = (np.zeros(0, dtype=np.int64), np.zeros(0))
 
 
 @dataclass(frozen=True)
@@ -99,59 +101,66 @@ class Places:
     """Where everything that a change may name stands in the tables of a book."""
 
     def __init__(self, book: Book) -> None:
-        self._calls = _places(book.calls["call_id"])
-        self._assets = _places(book.assets["asset_id"])
-        self._holdings = _places(book.holdings["holding_id"])
-        self._facilities = _places(book.facilities["facility_id"])
-        self._is_cash: Bools = (book.assets["asset_type"] == "cash").to_numpy(dtype=bool)
+        self._tables = {"call": book.calls, "asset": book.assets, "holding": book.holdings, "facility": book.facilities}
+        self._known: dict[str, Mapping[str, int]] = {}
+
+    def _places(self, thing: str) -> Mapping[str, int]:
+        """By identifier; read when something of the kind is first named."""
+        if thing not in self._known:
+            names = self._tables[thing][f"{thing}_id"].tolist()
+            self._known[thing] = {name: at for at, name in enumerate(names)}
+        return self._known[thing]
+
+    @cached_property
+    def _is_cash(self) -> Bools:
+        return np.asarray(self._tables["asset"]["asset_type"].to_numpy() == "cash", dtype=bool)
 
     def of(self, change: Change) -> PlacedChange:
         """``change`` by position; :class:`UsageError` says everything that is wrong with it."""
         wrong: list[str] = []
         placed = PlacedChange(
-            calls=_placed("call", "amount", change.calls, self._calls, wrong, least=0.0),
-            prices=_placed("asset", "price", change.prices, self._assets, wrong, above=True),
-            quantities=_placed("holding", "quantity", change.quantities, self._holdings, wrong, least=0.0),
-            costs=_placed("holding", "cost_bps", change.costs, self._holdings, wrong),
-            capacities=_placed("facility", "capacity", change.capacities, self._facilities, wrong, least=0.0),
+            calls=self._placed("call", "amount", change.calls, wrong, least=0.0),
+            prices=self._placed("asset", "price", change.prices, wrong, above=True),
+            quantities=self._placed("holding", "quantity", change.quantities, wrong, least=0.0),
+            costs=self._placed("holding", "cost_bps", change.costs, wrong),
+            capacities=self._placed("facility", "capacity", change.capacities, wrong, least=0.0),
         )
-        if self._is_cash[placed.prices[0]].any():
-            names = [name for name in change.prices if self._is_cash[self._assets.get(name, -1)]]
+        if len(placed.prices[0]) and self._is_cash[placed.prices[0]].any():
+            names = [name for name in change.prices if self._is_cash[self._places("asset")[name]]]
             wrong += [f"asset {name!r} is cash, which is worth one of its currency: leave its price." for name in names]
         if wrong:
             named = f" {change.name!r}" if change.name else ""
             raise UsageError(f"the change{named} does not fit the book:\n" + "\n".join(f"  {text}" for text in wrong))
         return placed
 
-
-def _places(names: Iterable[str]) -> dict[str, int]:
-    return {name: at for at, name in enumerate(names)}
-
-
-def _placed(
-    thing: str,
-    column: str,
-    figures: ByName,
-    places: Mapping[str, int],
-    wrong: list[str],
-    *,
-    least: float = -MOST,
-    above: bool = False,
-) -> Placed:
-    """Positions and figures; in ``wrong`` goes what is not there, or not within ``least`` (or above 0) and the most."""
-    try:
-        at = np.fromiter(map(places.__getitem__, figures), dtype=np.int64, count=len(figures))
-        figure = np.array(list(figures.values()), dtype=np.float64)
-        if np.all((figure > 0 if above else figure >= least) & (figure <= MOST)):
-            return at, figure
-    except (KeyError, TypeError, ValueError):
-        pass
-    bound = "a number above 0" if above else f"a number of {least:g} or more"
-    for name, value in figures.items():
-        if name not in places:
-            wrong.append(f"{thing} {name!r} is not in the book: correct the identifier, or leave it out.")
-        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not isfinite(value):
-            wrong.append(f"{column} of {thing} {name!r} is {value!r}, which is not a number.")
-        elif not ((value > 0 if above else value >= least) and value <= MOST):
-            wrong.append(f"{column} of {thing} {name!r} is {value!r}: it must be {bound}, and {MOST:g} at most.")
-    return np.zeros(0, dtype=np.int64), np.zeros(0)
+    def _placed(
+        self,
+        thing: str,
+        column: str,
+        figures: ByName,
+        wrong: list[str],
+        *,
+        least: float = -MOST,
+        above: bool = False,
+    ) -> Placed:
+        """Positions and figures; in ``wrong`` goes what is not there, or not within ``least`` (or above 0) and the
+        most."""
+        if not figures:
+            return _NOWHERE
+        places = self._places(thing)
+        try:
+            at = np.fromiter(map(places.__getitem__, figures), dtype=np.int64, count=len(figures))
+            figure = np.array(list(figures.values()), dtype=np.float64)
+            if np.all((figure > 0 if above else figure >= least) & (figure <= MOST)):
+                return at, figure
+        except (KeyError, TypeError, ValueError):
+            pass
+        bound = "a number above 0" if above else f"a number of {least:g} or more"
+        for name, value in figures.items():
+            if name not in places:
+                wrong.append(f"{thing} {name!r} is not in the book: correct the identifier, or leave it out.")
+            if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not isfinite(value):
+                wrong.append(f"{column} of {thing} {name!r} is {value!r}, which is not a number.")
+            elif not ((value > 0 if above else value >= least) and value <= MOST):
+                wrong.append(f"{column} of {thing} {name!r} is {value!r}: it must be {bound}, and {MOST:g} at most.")
+        return _NOWHERE

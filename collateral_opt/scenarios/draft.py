@@ -88,7 +88,7 @@ class Draft:
         names = self.table(table)[column]
         if every and name == EVERY:
             return np.arange(len(names))
-        found: Ints = np.flatnonzero((names == name).to_numpy())
+        found: Ints = np.flatnonzero(names.to_numpy() == name)
         if not len(found):
             self.unknown(thing, name, names)
         return found
@@ -142,7 +142,7 @@ class Draft:
     def _class(self, word: str) -> Criterion | None:
         """The criterion that a class word stands for; said where there is none, or more than one."""
         assets = self.table("assets")
-        there = {c: (assets[c] == word).to_numpy() for c in CLASSES}
+        there = {c: assets[c].to_numpy() == word for c in CLASSES}
         columns = [c for c in CLASSES if there[c].any()]
         if not columns:
             words = sorted({value for c in CLASSES for value in assets[c].dropna().unique()})
@@ -159,7 +159,8 @@ class Draft:
         """Whether it names assets that the book does not have; each is said."""
         ids = self.table("assets")["asset_id"]
         named = [leaf.values for leaf in leaves(criterion) if isinstance(leaf, ColumnIn) and leaf.column == "asset_id"]
-        strangers = [name for values in named for name in values if not (ids == name).any()]
+        known = set(ids.tolist()) if named else set()
+        strangers = [name for values in named for name in values if name not in known]
         for name in strangers:
             self.unknown("asset", name, ids)
         return bool(strangers)
@@ -170,10 +171,10 @@ class Draft:
         """``values`` (one, or one a row) at these rows."""
         if not len(rows):
             return
-        was = self.table(table)[column].iloc[rows]
+        was = self.table(table)[column].take(rows)
         self._set(table, column, rows, values)
-        now = self.table(table).iloc[rows]
-        self._note_cells(table, column, now, self._stated(was), self._stated(now[column]))
+        now = self.table(table)[column].take(rows)
+        self._note_cells(table, column, self.table(table), rows, self._stated(was), self._stated(now))
 
     def _set(self, table: str, column: str, rows: Ints, values: object) -> None:
         cells = self.table(table)[column].copy()
@@ -187,7 +188,8 @@ class Draft:
             return
         thing, key = KEYS[table]
         frame, moved = self.table(table), []
-        for name, old in zip(frame[key].iloc[rows], frame[column].iloc[rows].tolist(), strict=True):
+        names, figures = frame[key].to_numpy()[rows].tolist(), frame[column].to_numpy()[rows].tolist()
+        for name, old in zip(names, figures, strict=True):
             what = f"{column} of {thing} {name!r}"
             if figure.how != "to" and np.isnan(old):
                 self.say(f"{what} is unknown, so that it cannot be moved. Write the figure itself.")
@@ -268,22 +270,22 @@ class Draft:
         none: list[Stated | None] = [None] * len(rows)
         cells = self._stated(rows[column]) if column else none
         was, now = (none, cells) if difference == "added" else (cells, none)
-        self._note_cells(table, column, rows, was, now, difference)
+        self._note_cells(table, column, rows, np.arange(len(rows)), was, now, difference)
 
     def _note_cells(
         self,
         table: str,
         column: str,
-        rows: pd.DataFrame,
+        frame: pd.DataFrame,
+        rows: Ints,
         was: Sequence[Stated | None],
         now: Sequence[Stated | None],
         difference: Difference = "changed",
     ) -> None:
         thing, keys = _NAMED[table]
-        names = [
-            " ".join(key for key in row if isinstance(key, str)) for row in zip(*(rows[k] for k in keys), strict=True)
-        ]
-        for name, old, new, unit in zip(names, was, now, self._units(column, rows), strict=True):
+        named = zip(*(frame[k].to_numpy()[rows].tolist() for k in keys), strict=True)
+        names = [" ".join(key for key in row if isinstance(key, str)) for row in named]
+        for name, old, new, unit in zip(names, was, now, self._units(column, frame, rows), strict=True):
             self.note(thing, name, column, old, new, unit=unit, difference=difference)
 
     def _stated(self, cells: pd.Series[Any]) -> list[Stated | None]:
@@ -299,14 +301,14 @@ class Draft:
 
         return [stated(cell) for cell in cells.tolist()]
 
-    def _units(self, column: str, rows: pd.DataFrame) -> list[str | None]:
-        """The unit of a column's figures, row by row."""
+    def _units(self, column: str, frame: pd.DataFrame, rows: Ints) -> list[str | None]:
+        """The unit of a column's figures in these rows."""
         if column == "amount":
-            return [str(currency) for currency in rows["currency"]]
+            return [str(currency) for currency in frame["currency"].to_numpy()[rows]]
         if column == "capacity":
             assets = self.table("assets")
             currency = dict(zip(assets["asset_id"], assets["currency"], strict=True))
-            return [currency.get(asset) for asset in rows["gives"]]
+            return [currency.get(asset) for asset in frame["gives"].to_numpy()[rows]]
         base = self.settings.base_currency
         unit = {"rate": base, "quantity": "units"}.get(column, "bp" if column.endswith("bps") else None)
         return [unit] * len(rows)
@@ -336,7 +338,7 @@ class Draft:
             self.table("calls")["schedule"],
             self.table("facilities")["takes"],
         ]
-        return sorted({name for names in named for name in names.dropna()})
+        return sorted({name for names in named for name in names.tolist() if isinstance(name, str)})
 
     def own_schedule(self, agreement: str, name: str) -> str:
         """The name of the schedule ``name`` where it is this agreement's alone: of a copy if others name it too."""

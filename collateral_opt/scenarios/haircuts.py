@@ -131,10 +131,17 @@ def _check(haircut: Fraction, where: str, say: Say) -> bool:
 
 
 def _only(assets: Facts, inside: Bools) -> Criterion:
-    """True of the assets inside and false of all others."""
-    few = inside if inside.all() or inside.sum() * 2 <= len(inside) else ~inside
-    named = ColumnIn(column="asset_id", values=tuple(assets.assets["asset_id"][few]))
-    return named if few is inside else Not(criterion=named)
+    """True of the assets inside and false of all others; the same one for all schedules that are moved for them."""
+    known, key = assets.memory("only"), inside.tobytes()
+    if key not in known:
+        few = inside if inside.all() or inside.sum() * 2 <= len(inside) else ~inside
+        named = ColumnIn(column="asset_id", values=tuple(assets.assets["asset_id"].to_numpy()[few].tolist()))
+        only = named if few is inside else Not(criterion=named)
+        if not assets.has_room:
+            return only
+        known[key] = only
+    found: Criterion = known[key]
+    return found
 
 
 def _and(when: Criterion | None, only: Criterion) -> Criterion:

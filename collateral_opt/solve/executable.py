@@ -45,7 +45,9 @@ REPEATS = 2
 MOST_SHORT = 8
 """... if it is one of so many, ..."""
 TOGETHER, BESIDE = 4, 20
-"""... with so many calls free to change theirs, and so many edges of each to choose from."""
+"""... with so many calls free to change theirs, and so many edges of each to choose from ..."""
+PATIENCE, IN_VAIN = 4, 600
+"""... until so many programs in a row changed nothing: more of small ones, of so many edges together."""
 
 
 def make_executable(linear: Linear, mip_gap: float) -> tuple[Linear, Ledger]:
@@ -191,6 +193,7 @@ def _settle_lots(ledger: Ledger, linear: Linear, targets: Sequence[Floats], pric
     price = flows.reduced_cost
     search = LineSearch(network, price, linear.solver, limits, mip_gap)
     among = nearest(network, price, BESIDE, network.in_lots)
+    in_vain = 0
     for turn in range(REPEATS + 1):
         short = [j for j in range(network.uses.calls) if ledger.missing[j] > 0][:MOST_SHORT] if turn else [-1]
         for j in short:
@@ -206,9 +209,15 @@ def _settle_lots(ledger: Ledger, linear: Linear, targets: Sequence[Floats], pric
                 there |= np.any([x > 0 for x in targets[-1:] if x is not flows.x], axis=0)
                 there[sorted(network.pinned)] = True
             few = narrowed(ledger, np.flatnonzero(there), with_switches_of(network, there))
-            # With a penalty on what is short, and not step by step, the cost stays in sight.
-            polish(few, prices[few.edge], linear.solver, limits, FINE, Passes.cover_everything)
+            before = ledger.snapshot()
+            # With a penalty on what is short, and not step by step, the cost stays in sight. Other lines are a matter
+            # of what is large; with every small lot in whole numbers too, small books take minutes.
+            fine = COARSE if turn else FINE
+            polish(few, prices[few.edge], linear.solver, limits, fine, Passes.cover_everything)
             _spread(few, ledger)
+            in_vain = in_vain + 1 if turn and ledger.snapshot() == before else 0
+            if in_vain >= max(PATIENCE, IN_VAIN // (len(few.edge) + 1)):
+                return
 
 
 def _effort(ledger: Ledger, limits: Limits, mip_gap: float) -> Limits:

@@ -7,18 +7,17 @@ that cover holds to the last fraction of a cent and no holding or limit is excee
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from functools import cache
+from functools import cached_property, lru_cache
 from math import ceil, lcm
 
 import numpy as np
 
-from collateral_opt.model.constraints import limits, release, supply, whole_row
-from collateral_opt.model.program import Floats, Rows
-from collateral_opt.network.exact import EXACT
+from collateral_opt.model.program import Floats
+from collateral_opt.network.exact import EXACT, exact
 from collateral_opt.network.network import Ints, Kind, Network, View
+from collateral_opt.solve.headroom import Headroom
 
 
 class Ledger:
@@ -27,19 +26,23 @@ class Ledger:
     :meth:`addable` and :meth:`removable` say what keeps every row; :meth:`add` does as it is told. ``missing[j]`` is
     what use ``j`` lacks: a call its amount, a facility what is spent of it beyond what it was given, an agreement what
     it requires beyond what lies there and replaces what was recalled. Reserves are not on the ledger: what they count
-    is set aside first (``set_aside``, market value per source).
+    is set aside first (``set_aside``, market value per source). Rows that are the same on a ledger ``near`` this one,
+    of whatever book, are taken over from it.
     """
 
-    def __init__(self, network: Network, edge: Ints, set_aside: Mapping[int, Fraction]) -> None:
+    def __init__(
+        self, network: Network, edge: Ints, set_aside: Mapping[int, Fraction], near: Ledger | None = None
+    ) -> None:
         self.network = network
         self.edge = edge
         self.set_aside = set_aside
         view = View(network, edge, EXACT)
         # A source has one lot, whatever it goes to; fractions are slow, and sources few.
         _, first, of = np.unique(view.source, return_index=True, return_inverse=True)
-        drawn = View(network, edge[first], EXACT)
-        lots: list[Fraction] = EXACT.array(network.lot[edge[first]]).tolist()
-        values: list[Fraction] = list(drawn.unit_value * lots)
+        assets = network.edge_asset[edge[first]].tolist()
+        lots = network.lot[edge[first]].tolist()
+        prices = (network.assets.exact_unit_value(asset).as_integer_ratio() for asset in assets)
+        values = [_lot_value(lot, *price) for lot, price in zip(lots, prices, strict=True)]
         self._unit = lcm(*{value.denominator for value in values})
         """All values are integers in this part of the base currency."""
         units = [value.numerator * (self._unit // value.denominator) for value in values]
@@ -53,32 +56,21 @@ class Ledger:
         self.cost_bps = network.edges.cost_bps[edge]
         self._load_costs()
         self.lots = [0] * len(edge)
-        smallest: list[Fraction] = EXACT.array(network.assets.min_quantity[network.edge_asset[edge[first]]]).tolist()
         comes_home = network.uses.kind[view.use] == Kind.HOME
-
-        asked = list(dict.fromkeys(network.uses.min_line))
-        asked_at = [asked.index(min_line) for min_line in network.uses.min_line]
-
-        @cache
-        def fewest(i: int, asked_for: int) -> int:
-            denominated, line = smallest[i], asked[asked_for]
-            return max(1, ceil(denominated / lots[i]) if denominated else 0, ceil(line / values[i]) if line else 0)
-
-        self.least: list[int] = [
-            1 if home else fewest(i, asked_at[j])
+        smallest = network.assets.min_quantity[assets].tolist()
+        fewest = [max(1, _lots_for(quantity, lot)) for quantity, lot in zip(smallest, lots, strict=True)]
+        lines = [(line * self._unit).as_integer_ratio() for line in network.uses.min_line]
+        self.least = [
+            1 if home else max(fewest[i], -(-lines[j][0] // (lines[j][1] * units[i])))
             for i, j, home in zip(of.tolist(), self.use, comes_home.tolist(), strict=True)
         ]
         pins = [network.pinned.get(e, (0, None)) for e in edge.tolist()]
         self.floor = [least for least, _ in pins]
         self._ceiling = [most for _, most in pins]
-        self.slack: list[int] = []
-        self._rows_of: list[list[tuple[int, int]]] = [[] for _ in edge]
-        self._takers_of: list[list[tuple[int, int]]] = []
-        self._add(self._after(supply(view), view, set_aside))
-        for rows in (*limits(view), release(view), whole_row(view)):
-            self._add(rows)
-        self._taken = [0] * len(self.slack)
-        self._scale_cover(view)
+        self.headroom: Headroom = Headroom(
+            view, self._lot_units, self._unit, set_aside, None if near is None else near.headroom
+        )
+        self._scale_cover()
         self.lines_of: list[list[int]] = [[] for _ in network.uses.ids]
         for k, j in enumerate(self.use):
             self.lines_of[j].append(k)
@@ -97,42 +89,6 @@ class Ledger:
         self._lot_cost = [v * c.numerator * (scale // c.denominator) for v, c in zip(self._lot_units, bps, strict=True)]
         self._weighed, *self._charge = [c.numerator * (self._cost_unit // c.denominator) for c in others]
 
-    @staticmethod
-    def _after(rows: Rows, view: View, set_aside: Mapping[int, Fraction]) -> Rows:
-        """Supply rows without what is set aside; they stand in the order of the sources drawn on."""
-        if not set_aside:
-            return rows
-        drawn = np.unique(view.source).tolist()
-        left = [max(Fraction(0), u - set_aside.get(i, Fraction(0))) for u, i in zip(rows.upper, drawn, strict=True)]
-        upper = np.empty(len(left), dtype=object)
-        upper[:] = left
-        return replace(rows, upper=upper)
-
-    def _add(self, rows: Rows) -> None:
-        """Take over ``sum a_k lots_k <= upper`` as integers; the rest of ``upper`` below one is of no use."""
-        coefficients: list[Fraction] = rows.coefficient.tolist()
-        units = self._lot_units
-        if coefficients and coefficients[0] == 1 and all(a is coefficients[0] for a in coefficients):
-            # One and the same number throughout, as in all supply rows: nothing to bring to one denominator.
-            first = len(self.slack)
-            takers: list[list[tuple[int, int]]] = [[] for _ in rows.labels]
-            for row, column in zip(rows.row.tolist(), rows.column.tolist(), strict=True):
-                self._rows_of[column].append((first + row, units[column]))
-                takers[row].append((column, units[column]))
-            self._takers_of += takers
-            self.slack += [upper.numerator * self._unit // upper.denominator for upper in rows.upper.tolist()]
-            return
-        entries: list[list[tuple[int, Fraction]]] = [[] for _ in rows.labels]
-        for row, column, coefficient in zip(rows.row.tolist(), rows.column.tolist(), coefficients, strict=True):
-            entries[row].append((column, coefficient))
-        for several, upper in zip(entries, rows.upper.tolist(), strict=True):
-            common = lcm(*{a.denominator for _, a in several})
-            terms = _netted([(c, a.numerator * (common // a.denominator) * units[c]) for c, a in several])
-            for column, a in terms:
-                self._rows_of[column].append((len(self.slack), a))
-            self._takers_of.append([(c, a) for c, a in terms if a > 0])
-            self.slack.append(upper.numerator * common * self._unit // upper.denominator)
-
     def _load_switches(self, view: View) -> None:
         """Which lines each edge is part of, which are there, and how many more of each budget there may be."""
         switches = self.network.switches
@@ -147,21 +103,24 @@ class Ledger:
             for switch in members.tolist():
                 self._budgets_of[switch].append(budget)
 
-    def _scale_cover(self, view: View) -> None:
+    def _scale_cover(self) -> None:
         """``value[k]`` of a lot where it goes, ``drain[k]`` where it comes from, in one integer unit per use."""
         uses = self.network.uses
-        factors, drains = view.factor.tolist(), view.drain_factor.tolist()
-        common = lcm(*{f.denominator for f in factors}, *{f.denominator for f in drains})
+        sources = self.network.sources
+        code: list[int] = self.network.edges.factor_code[self.edge].tolist()
+        factors = [factor.as_integer_ratio() for factor in self.network.edges.factors]
+        drains = {i: sources.drain_factors[i].as_integer_ratio() for i in set(self.source) if sources.funded_by[i] >= 0}
+        common = lcm(*{factors[c][1] for c in set(code)}, *{below for _, below in drains.values()})
         required = [r if j < uses.asking else Fraction(0) for j, r in enumerate(uses.required)]
         self.unit = [lcm(r.denominator, common * self._unit) for r in required]
         scale = [unit // self._unit for unit in self.unit]
         self.value: list[int] = [
-            f.numerator * scale[j] // f.denominator * lot
-            for f, lot, j in zip(factors, self._lot_units, self.use, strict=True)
+            factors[c][0] * scale[j] // factors[c][1] * lot
+            for c, lot, j in zip(code, self._lot_units, self.use, strict=True)
         ]
         self.drain: list[int] = [
-            f.numerator * scale[j] // f.denominator * lot if j >= 0 else 0
-            for f, lot, j in zip(drains, self._lot_units, self.funded_by, strict=True)
+            drains[i][0] * scale[j] // drains[i][1] * lot if j >= 0 else 0
+            for i, lot, j in zip(self.source, self._lot_units, self.funded_by, strict=True)
         ]
         self.missing: list[int] = [r.numerator * (u // r.denominator) for r, u in zip(required, self.unit, strict=True)]
         # Only what was lacking from the start may stay so: no recall leaves an agreement with less than it requires.
@@ -169,14 +128,13 @@ class Ledger:
 
     def room(self, k: int) -> int:
         """How many more lots edge ``k`` may take."""
-        # Every edge stands in its holding's supply row, so there is always one to ask.
-        room: int = min(self.slack[r] // a for r, a in self._rows_of[k] if a > 0)
+        room = self.headroom.most(k)
         ceiling = self._ceiling[k]
         if ceiling is not None:
             room = min(room, ceiling - self.lots[k])
         if self.funded_by[k] >= self.network.uses.asking and room > 0:
             room = min(room, self._fundable(self.funded_by[k]) // self.drain[k])
-        return int(max(0, room))
+        return max(0, room)
 
     def overdrawn(self, j: int) -> int:
         """How much more has been taken out of facility or agreement ``j`` than was put in."""
@@ -185,6 +143,19 @@ class Ledger:
     def _fundable(self, j: int) -> int:
         """How much more could be spent of a facility, if everything it can take were given to it."""
         return sum(self.room(k) * self.value[k] for k in self.lines_of[j]) - self.missing[j]
+
+    @cached_property
+    def turns(self) -> list[int]:
+        """The uses in the order in which they are filled: demands by priority, then facilities, the last ones first.
+
+        A facility is funded after what spends it, and proceeds come only from facilities that give earlier.
+        """
+        uses, sources = self.network.uses, self.network.sources
+        demands = sorted(range(uses.demands), key=lambda j: (uses.priority[j], j))
+        if not uses.facilities:
+            return demands
+        gives_at = {int(j): int(t) for j, t in zip(sources.funded_by, sources.deliverable_at, strict=True)}
+        return demands + sorted(uses.facilities, key=lambda j: (-gives_at[j], j))
 
     def rank(self, k: int) -> int:
         """The priority of the use that edge ``k`` goes to; what facilities are given comes before all calls."""
@@ -226,16 +197,22 @@ class Ledger:
 
     def addable(self, k: int, wanted: int) -> int:
         """The most lots up to ``wanted`` that may be added, a new line starting at its least quantity."""
-        least = self.least[k] - self.line_lots(k)
+        return min(max(wanted, self.fewest_more(k)), self.most_addable(k))
+
+    def most_addable(self, k: int) -> int:
+        """The most lots that may be added: none where that is too few for a line, or one more is not allowed."""
         room = self.room(k)
-        wanted = max(wanted, least)
-        return min(wanted, room) if room >= least and self._may_open(k) else 0
+        return room if room >= self.fewest_more(k) and self._may_open(k) else 0
+
+    def fewest_more(self, k: int) -> int:
+        """Lots that the line on edge ``k`` lacks of its least quantity; none or below where it has that."""
+        return self.least[k] - self._line_lots[self.line[k]]
 
     def removable(self, k: int, wanted: int) -> int:
         """The most lots up to ``wanted`` that may go: what is left is nothing, or at least the least quantity."""
-        held_by = ((r, a) for r, a in self._rows_of[k] if a < 0 and self._taken[r])
-        free = min((self.slack[r] // -a for r, a in held_by), default=self.lots[k])
-        most = max(0, min(wanted, self.lots[k] - self.floor[k], max(0, free)))
+        spare = self.headroom.spare(k)
+        most = min(wanted, self.lots[k] - self.floor[k], self.lots[k] if spare is None else spare)
+        most = max(0, most)
         line = self.line_lots(k)
         if line - most >= self.least[k] or most == line:
             return most
@@ -260,16 +237,9 @@ class Ledger:
         """Lots of the line that edge ``k`` is part of."""
         return self._line_lots[self.line[k]]
 
-    def broken_rows(self) -> list[int]:
-        """Rows that do not hold and of which a line takes: only after lots were put there without asking for room.
-
-        A group that what is posted puts over its cap may stand there; it just takes nothing more.
-        """
-        return [row for row, slack in enumerate(self.slack) if slack < 0 and self._taken[row]]
-
     def lines_in(self, row: int) -> list[tuple[int, int]]:
         """The edges that carry lots and use up ``row``, each with what one of its lots takes."""
-        return [(k, a) for k, a in self._takers_of[row] if self.lots[k]]
+        return [(k, a) for k, a in self.headroom.takers[row] if self.lots[k]]
 
     def add(self, k: int, count: int) -> None:
         """Put ``count`` more lots on edge ``k`` (fewer, where negative)."""
@@ -280,10 +250,7 @@ class Ledger:
         self.missing[self.use[k]] -= count * self.value[k]
         if self.funded_by[k] >= 0:
             self.missing[self.funded_by[k]] += count * self.drain[k]
-        for row, a in self._rows_of[k]:
-            self.slack[row] -= count * a
-            if a > 0:
-                self._taken[row] += opened
+        self.headroom.add(k, count, opened)
         for switch in self._switches_of[k] if opened else ():
             was_on = self._edges_on[switch] > 0
             self._edges_on[switch] += opened
@@ -306,11 +273,12 @@ class Ledger:
 
     def shortfalls_by_rank(self) -> tuple[Fraction, ...]:
         """Total shortfall of the calls of each priority rank."""
-        totals: dict[int, Fraction] = {}
-        for j, short in enumerate(self.shortfalls()):
-            rank = int(self.network.uses.priority[j])
-            totals[rank] = totals.get(rank, Fraction(0)) + short
-        return tuple(total for _, total in sorted(totals.items()))
+        priority: list[int] = self.network.uses.priority[: self.network.uses.demands].tolist()
+        totals = dict.fromkeys(sorted(set(priority)), Fraction(0))
+        for j, rank in enumerate(priority):
+            if self.missing[j] > 0:
+                totals[rank] += self.shortfall(j)
+        return tuple(totals.values())
 
     def cost(self) -> Fraction:
         """Yearly basis points times base currency of everything on the ledger and what stays where it lies, exact."""
@@ -340,18 +308,20 @@ class Ledger:
         """The lots as they stand."""
         return tuple(self.lots)
 
-    def restore(self, lots: tuple[int, ...]) -> None:
+    def restore(self, lots: Sequence[int]) -> None:
         """Back to a snapshot."""
         for k, (now, then) in enumerate(zip(self.lots, lots, strict=True)):
             if now != then:
                 self.add(k, then - now)
 
 
-def _netted(entries: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Entries of a row with each column once: what leaves a group and comes back into it changes nothing."""
-    if len({column for column, _ in entries}) == len(entries):
-        return [(column, coefficient) for column, coefficient in entries if coefficient]
-    net: dict[int, int] = {}
-    for column, coefficient in entries:
-        net[column] = net.get(column, 0) + coefficient
-    return [(column, coefficient) for column, coefficient in net.items() if coefficient]
+@lru_cache(maxsize=2**17)
+def _lot_value(lot: float, above: int, below: int) -> Fraction:
+    """Value of a lot at a price of ``above / below``: many ledgers are made of the same few."""
+    return exact(lot) * Fraction(above, below)
+
+
+@lru_cache(maxsize=2**17)
+def _lots_for(quantity: float, lot: float) -> int:
+    """How many lots make ``quantity`` at least."""
+    return ceil(exact(quantity) / exact(lot))

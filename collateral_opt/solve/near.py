@@ -47,6 +47,7 @@ class Known:
     flow: Floats
     lots: Ints
     stands: Standing
+    ledger: Ledger
 
     @classmethod
     def of(cls, problem: Problem, linear: Linear, ledger: Ledger) -> Known | None:
@@ -70,6 +71,7 @@ class Known:
             flow=passes.flows(found, found).x,
             lots=lots,
             stands=stands,
+            ledger=ledger,
         )
 
     def linear(self, problem: Problem, limits: Limits) -> Linear | None:
@@ -112,7 +114,7 @@ class Known:
         anew, moving = (self._asks_otherwise(network) | _lacking(network, wanted) for wanted in (lots, follows))
         moving[network.edges.use[follows != lots]] = True
         edge = near_to_use(network, flows, (lots > 0) | (follows > 0), (anew | moving)[network.edges.use], OTHERS)
-        ledger, price = Ledger(network, edge, {}), prices_of_cover(network, flows)[edge]
+        ledger, price = Ledger(network, edge, {}, self.ledger), prices_of_cover(network, flows)[edge]
         tried = [(follows, moving)] if np.count_nonzero(anew) > FEW else [(lots, anew), (follows, moving)]
         for wanted, among in tried:
             put_lots(ledger, wanted[edge].tolist())

@@ -16,7 +16,7 @@ from collateral_opt.network.exact import FLOAT
 from collateral_opt.network.network import Bools, Ints, Network, View
 from collateral_opt.solve.ledger import Ledger
 from collateral_opt.solve.passes import Passes
-from collateral_opt.solve.rounding import fill, holds, place, put, refit, standing, trim, turns
+from collateral_opt.solve.rounding import fill, holds, place, put, refit, standing, trim
 from collateral_opt.solve.seam import Limits, Solution, Solver
 
 FINE, COARSE = 1e-6, 1e-2
@@ -57,7 +57,7 @@ def taken_over(ledger: Ledger, target: Floats, price: Floats) -> Iterator[tuple[
     put(ledger, target)
     prices = price.tolist()
     for fills in (False, True):
-        for j in turns(ledger):
+        for j in ledger.turns:
             if fills:
                 fill(ledger, j, prices)
             trim(ledger, j, prices)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -31,7 +31,7 @@ def place(ledger: Ledger, target: Floats, price: Floats) -> None:
 
 def settle(ledger: Ledger, price: Floats) -> None:
     """Fill what is short, give back what breaks a row and trim, in turn, until that changes nothing more."""
-    order, prices = turns(ledger), price.tolist()
+    order, prices = ledger.turns, price.tolist()
     for done in range(ROUNDS):
         for j in order:
             fill(ledger, j, prices)
@@ -42,38 +42,30 @@ def settle(ledger: Ledger, price: Floats) -> None:
 
 def put(ledger: Ledger, target: Floats) -> None:
     """Put ``target`` (market values) on the ledger, each line rounded down; see :func:`put_lots`."""
-    put_lots(ledger, [int(x / float(v) + 1e-7) for x, v in zip(target.tolist(), ledger.lot_value, strict=True)])
+    values = zip(target.tolist(), ledger.lot_value, strict=True)
+    put_lots(ledger, [int(x / float(v) + 1e-7) if x else 0 for x, v in values])
 
 
 def put_lots(ledger: Ledger, wanted: Sequence[int]) -> None:
     """Put ``wanted`` lots on the ledger, but for lines that would be too small; no more lines than budgets allow."""
-    ledger.restore((0,) * len(wanted))
     whole: dict[int, int] = defaultdict(int)
     for line, lots in zip(ledger.line, wanted, strict=True):
-        whole[line] += lots
-    order: Sequence[int] = range(len(wanted))
-    if ledger.network.switches.budgets:
-        size = [float(lots * value) for lots, value in zip(wanted, ledger.lot_value, strict=True)]
-        order = np.lexsort((-np.array(size), np.array(ledger.floor) <= 0)).tolist()
-    for k in order:
-        count = max(wanted[k] if whole[ledger.line[k]] >= ledger.least[k] else 0, ledger.floor[k])
-        if not count:
+        if lots:
+            whole[line] += lots
+    least = zip(ledger.line, wanted, ledger.least, ledger.floor, strict=True)
+    put = [max(lots if lots and whole[line] >= fewest else 0, floor) for line, lots, fewest, floor in least]
+    ledger.restore(put)
+    if not ledger.overspent_budgets:
+        return
+    # One line after another, the largest first, and none that goes beyond a budget.
+    ledger.restore((0,) * len(put))
+    size = [float(lots * value) for lots, value in zip(wanted, ledger.lot_value, strict=True)]
+    for k in np.lexsort((-np.array(size), np.array(ledger.floor) <= 0)).tolist():
+        if not put[k]:
             continue
-        ledger.add(k, count)
+        ledger.add(k, put[k])
         if ledger.overspent_budgets and not ledger.floor[k]:
             ledger.add(k, -ledger.lots[k])
-
-
-def turns(ledger: Ledger) -> list[int]:
-    """The uses in the order in which they are filled: demands by priority, then facilities from the last to the first.
-
-    A facility is funded after what spends it, and proceeds come only from facilities that give earlier.
-    """
-    network = ledger.network
-    demands = sorted(range(network.uses.demands), key=lambda j: (network.uses.priority[j], j))
-    gives_at = {int(j): int(t) for j, t in zip(network.sources.funded_by, network.sources.deliverable_at, strict=True)}
-    facilities = sorted(network.uses.facilities, key=lambda j: (-gives_at[j], j))
-    return demands + facilities
 
 
 def retract(ledger: Ledger, price: Sequence[float]) -> None:
@@ -100,7 +92,7 @@ def unfund(ledger: Ledger, price: Sequence[float], much: int) -> bool:
     Says whether anything went.
     """
     went, uses = 0, ledger.network.uses
-    for j in reversed(turns(ledger)):
+    for j in reversed(ledger.turns):
         if j < uses.calls or ledger.overdrawn(j) <= 0:
             continue
         taken = [k for k, funding in enumerate(ledger.funded_by) if funding == j and ledger.lots[k] and ledger.drain[k]]
@@ -116,13 +108,13 @@ def give_back(ledger: Ledger, price: Sequence[float]) -> None:
     Shares of what is posted can break one another in turn by a lot at a time; so what goes grows after a while.
     """
     rounds = went = 0
-    while (broken := ledger.broken_rows()) and (went or not rounds):
+    while (broken := ledger.headroom.broken()) and (went or not rounds):
         rounds, went = rounds + 1, 0
         much = _times(rounds)
         for row in broken:
             lines = sorted(ledger.lines_in(row), key=lambda line: (-ledger.rank(line[0]), -price[line[0]], -line[0]))
             for k, a in lines:
-                over = -ledger.slack[row]
+                over = -ledger.headroom.slack[row]
                 if over <= 0:
                     break
                 went += ledger.take_back(k, min(ledger.lots[k], much * -(-over // a)))
@@ -130,12 +122,14 @@ def give_back(ledger: Ledger, price: Sequence[float]) -> None:
 
 def fill(ledger: Ledger, j: int, price: Sequence[float]) -> None:
     """Cover what call ``j`` lacks: one main edge up to its last whole lot, then the edge that closes it cheapest."""
+    if ledger.missing[j] <= 0:
+        return
     by_price = sorted(ledger.lines_of[j], key=lambda k: (price[k], k))
     while ledger.missing[j] > 0:
-        open_edges = [k for k in by_price if ledger.addable(k, 1) > 0]
-        if not open_edges:
+        room = {k: most for k in by_price if (most := ledger.most_addable(k)) > 0}
+        if not room:
             return
-        plans = [_plan(ledger, j, main, open_edges, price) for main in _mains(ledger, j, open_edges)]
+        plans = [_plan(ledger, j, main, room, price) for main in _mains(ledger, j, room)]
         _, main, count, closing = min(plans, key=lambda plan: plan[0])
         if count:
             ledger.add(main, count)
@@ -147,8 +141,9 @@ def fill(ledger: Ledger, j: int, price: Sequence[float]) -> None:
             return
 
 
-def _mains(ledger: Ledger, j: int, by_price: list[int]) -> list[int]:
+def _mains(ledger: Ledger, j: int, room: Mapping[int, int]) -> list[int]:
     """The edges tried as the main filling of a call: the cheapest; where lines cost or count, others besides."""
+    by_price = list(room)
     if not len(ledger.network.switches):
         return by_price[:PLANS]
     on = [k for k in by_price if not ledger.opening_cost(k) and not ledger.is_new(k)]
@@ -157,12 +152,15 @@ def _mains(ledger: Ledger, j: int, by_price: list[int]) -> list[int]:
 
 
 def _plan(
-    ledger: Ledger, j: int, main: int, edges: list[int], price: Sequence[float]
+    ledger: Ledger, j: int, main: int, room: Mapping[int, int], price: Sequence[float]
 ) -> tuple[tuple[float, float, int], int, int, int | None]:
-    """Whole lots of ``main`` without excess, then the cheapest edge that covers the rest: key, main, lots, closing."""
+    """Whole lots of ``main`` without excess, then the cheapest edge that covers the rest: key, main, lots, closing.
+
+    ``room`` are the edges that take more, by price, and the most lots that each may take.
+    """
     missing = ledger.missing[j]
     whole = missing // ledger.value[main]
-    count = ledger.addable(main, whole) if whole else 0
+    count = min(max(whole, ledger.fewest_more(main)), room[main]) if whole else 0
     if count > whole:
         count = 0
     rest = missing - count * ledger.value[main]
@@ -171,29 +169,34 @@ def _plan(
         return (spent, 0.0, main), main, count, None
     best: tuple[float, float, int] | None = None
     is_last = ledger.lines_left(j) == 1 and count > 0 and ledger.is_new(main)
-    for k in edges:
+    for k, most in room.items():
+        if best is not None and spent + rest * price[k] > best[0]:
+            # What closes it is worth at least what is missing, so the edges after this one all cost more.
+            break
         if is_last and k != main and ledger.is_new(k):
             continue
         goes_on = k == main and count > 0
         lots = -(-rest // ledger.value[k])
         if not goes_on:
-            lots = max(lots, ledger.least[k] - ledger.line_lots(k))
+            lots = max(lots, ledger.fewest_more(k))
+        # The main edge has less room once the plan takes from it: one more lot must still fit.
+        if most < (count + lots if goes_on else lots):
+            continue
         value = lots * ledger.value[k]
         opening = 0.0 if goes_on else ledger.opening_cost(k) * ledger.unit[j]
         key = (spent + value * price[k] + opening, float(value - rest), k)
-        # The main edge has less room once the plan takes from it: one more lot must still fit.
-        wanted = count + lots if goes_on else lots
-        if (best is None or key < best) and ledger.addable(k, wanted) >= wanted:
+        if best is None or key < best:
             best = key
     if best is None:
         # Nothing closes it in one step: the cheapest first, and the loop goes on.
-        return (float("inf"), float(rest), main), main, ledger.addable(main, max(1, whole)), None
+        count = min(max(1, whole, ledger.fewest_more(main)), room[main])
+        return (float("inf"), float(rest), main), main, count, None
     return best, main, count, best[2]
 
 
 def trim_all(ledger: Ledger, price: Floats) -> None:
     """Take off what calls have too much until nothing more can go: what leaves one may let a share spare another's."""
-    order, prices = turns(ledger), price.tolist()
+    order, prices = ledger.turns, price.tolist()
     while any([trim(ledger, j, prices) for j in order]):
         pass
 
@@ -203,7 +206,7 @@ def trim(ledger: Ledger, j: int, price: Sequence[float]) -> bool:
     went = False
     if ledger.missing[j] >= 0:
         return went
-    lines = [k for k in ledger.lines_of[j] if ledger.lots[k]]
+    lines = [k for k in ledger.lines_of[j] if ledger.lots[k] and ledger.value[k] <= -ledger.missing[j]]
     for k in sorted(lines, key=lambda k: (-price[k], -ledger.cost_bps[k], -k)):
         excess = -ledger.missing[j]
         if excess <= 0:
@@ -231,7 +234,7 @@ def _sent_home(ledger: Ledger, k: int, most: int) -> bool:
         return False
     ledger.add(k, -count)
     ledger.add(home, count)
-    if ledger.broken_rows() or ledger.overspent_budgets:
+    if ledger.headroom.broken() or ledger.overspent_budgets:
         ledger.add(home, -count)
         ledger.add(k, count)
         return False
@@ -246,13 +249,13 @@ def make_way(ledger: Ledger, price: Floats) -> None:
     if len(ledger.shortfalls_by_rank()) < 2:
         return
     prices = price.tolist()
-    for j in turns(ledger)[: ledger.network.uses.demands]:
+    for j in ledger.turns[: ledger.network.uses.demands]:
         if ledger.missing[j] <= 0:
             continue
         before, stood = ledger.snapshot(), standing(ledger)
         _take_from_later(ledger, j, prices)
         retract(ledger, prices)
-        for turn in turns(ledger):
+        for turn in ledger.turns:
             fill(ledger, turn, prices)
         retract(ledger, prices)
         refit(ledger, price)
@@ -316,7 +319,7 @@ def leave_in_place(ledger: Ledger) -> None:
 def holds(ledger: Ledger) -> bool:
     """Every row and budget holds, and nothing is overdrawn."""
     overdrawn = any(ledger.overdrawn(j) for j in range(ledger.network.uses.calls, len(ledger.network.uses)))
-    return not (ledger.broken_rows() or ledger.overspent_budgets or overdrawn)
+    return not (ledger.headroom.broken() or ledger.overspent_budgets or overdrawn)
 
 
 def standing(ledger: Ledger) -> tuple[tuple[Fraction, ...], Fraction, int]:

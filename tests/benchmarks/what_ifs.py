@@ -2,7 +2,8 @@
 
     python -m tests.benchmarks.what_ifs [HOLDINGS CALLS]
 
-A generated book (500 by 50 unless told), and ``COUNT`` changes of each kind, one after another in this process.
+A generated book (500 by 50 unless told), and ``COUNT`` changes of each kind, one after another in this process. Last
+comes one change again and again: what differs there, the machine adds.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ def words(book: Book) -> dict[str, Callable[[int], str]]:
         "cost of a holding": lambda k: f"holding:{holdings[7 * k % len(holdings)]}.cost_bps=+{1 + k}",
         "price of an asset": lambda k: f"asset:{assets[11 * k % len(assets)]}.price={'+-'[k % 2]}{1 + k}%",
         "haircut of a class": lambda k: f"haircut:{classes[k % 3]}=+{0.005 * (1 + k % 5):g}",
+        "one and the same": lambda k: f"call:{calls[0]}.amount=+5%",
     }
 
 

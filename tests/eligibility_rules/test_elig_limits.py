@@ -39,6 +39,25 @@ def test_groups_are_sorted_and_unknowns_form_one() -> None:
     assert found.counts.tolist() == [True] * 8
 
 
+@pytest.mark.parametrize(
+    ("issuers", "groups", "group"),
+    [
+        (["Z", None, "(b", "A"], ("(b", "(unknown)", "A", "Z"), [3, 1, 0, 2]),
+        (["Z", None, "(unknown)", "(z"], ("(unknown)", "(z", "Z"), [2, 0, 0, 1]),
+        (["Z", "(unknown)", "A", "A"], ("(unknown)", "A", "Z"), [2, 0, 1, 1]),
+        (["!", None, "!", None], ("!", "(unknown)"), [0, 1, 0, 1]),
+    ],
+)
+def test_the_unknown_group_stands_where_its_name_does(
+    issuers: list[str | None], groups: tuple[str, ...], group: list[int]
+) -> None:
+    found = one(
+        {"group_by": "issuer", "of": "requirement", "max": "0.25"},
+        FRAME.assign(issuer=pd.Series(issuers, dtype=object)),
+    )
+    assert (found.groups, found.group.tolist()) == (groups, group)
+
+
 def test_an_asset_whose_selection_is_unknown_counts() -> None:
     found = one({"group_by": "issuer", "select": {"asset_type": "debt"}, "of": "requirement", "max": "0.25"})
     assert found.counts.tolist() == [True, True, False, True]

@@ -316,6 +316,16 @@ def test_an_unreadable_cell_of_a_number_or_date_column_is_named() -> None:
     ]
 
 
+@pytest.mark.parametrize("assume", [{}, {"sector": "tech"}])
+def test_an_unreadable_cell_is_named_to_every_schedule_that_reads_it(assume: dict[str, str]) -> None:
+    facts = Facts(assets(duration=["long", "7"], rating_sp=["AA", "good"]))
+    when = {"all": [{"duration": {"le": 7}}, {"rating": {"at_least": "A"}}]}
+    for name in ("one", "two"):
+        with pytest.raises(ScheduleError) as caught:
+            match(parse_schedule({"rules": [{"when": when, "haircut": 0}], "assume": assume}, name), facts, USD)
+        assert [(p.file, p.value) for p in caught.value.problems] == [(name, "long"), (name, "good")]
+
+
 # -------------------- reasons
 
 
@@ -420,6 +430,15 @@ def test_no_assets_at_all(tmp_path: Any) -> None:
     found = read(rules, assets(sector=[]), fx_haircut={"rate": "0.08"})
     assert (len(found.eligible), len(found.factor), found.factors, found.unknown_exclusions) == (0, 0, (), ())
     assert len(match(listed(tmp_path, "isin,haircut\nUS1,0\n"), assets(sector=[]), USD).rule) == 0
+
+
+def test_rules_and_lines_of_one_haircut_share_a_factor(tmp_path: Any) -> None:
+    path = tmp_path / "ccp.csv"
+    path.write_text("asset_id,haircut\na2,0.1\na0,0.02\na1,0.1\n")
+    rules = [{"when": {"asset_id": name}, "haircut": h} for name, h in (("a2", "0.1"), ("a0", "0.02"), ("a1", "0.1"))]
+    for found in (match(load_schedule(path), assets(sector=["x"] * 3), USD), read(rules, assets(sector=["x"] * 3))):
+        assert found.factors == (Fraction(98, 100), Fraction(9, 10))
+        assert (found.factor_code.tolist(), found.rule.tolist()) == ([0, 1, 1], [1, 2, 0])
 
 
 def test_arrays_have_the_promised_types_and_cannot_be_written() -> None:

@@ -116,6 +116,7 @@ def test_stack_shifts_rows_and_keeps_columns() -> None:
     assert both.row.tolist() == [0, 0, 1, 1, 3, 3, 4, 4]
     assert both.column.tolist() == [0, 1, 0, 1, 0, 1, 0, 1]
     assert list(both.labels[3:]) == list(SMALL.rows.labels)
+    assert list(both.labels) == 2 * list(SMALL.rows.labels)
     assert both.lower.tolist() == [40, -INF, 0, 40, -INF, 0]
 
 

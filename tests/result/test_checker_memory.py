@@ -7,23 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from collateral_opt.book import Book
+from collateral_opt.book.settlement import Movements
 from collateral_opt.result.checker import check, memory
 from collateral_opt.result.checker.figures import exact, exact_product, product, total
-from eligibility_rules import Context, Facts, Match, Schedule, match
+from eligibility_rules import Context, Facts, LimitMatch, Match, Schedule, match, match_limits
 from tests.result.test_checker import SCHEDULE, answer, book
 
 
 @pytest.fixture(autouse=True)
 def nothing_remembered() -> Iterator[None]:
     memory._READINGS.clear()
+    memory._DEPARTURES.clear()
     yield
     memory._READINGS.clear()
+    memory._DEPARTURES.clear()
 
 
 @pytest.fixture
@@ -37,6 +42,24 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(memory, "match", noted)
     return names
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is read anew of limits and of movements, in order."""
+    what: list[str] = []
+
+    def limits(schedule: Schedule, facts: Facts, context: Context) -> tuple[LimitMatch, ...]:
+        what.append(f"limits of {schedule.name}")
+        return match_limits(schedule, facts, context)
+
+    def movements(book: Book) -> Movements:
+        what.append("movements")
+        return Movements(book)
+
+    monkeypatch.setattr(memory, "match_limits", limits)
+    monkeypatch.setattr(memory, "Movements", movements)
+    return what
 
 
 def says(on: Book, words: str) -> bool:
@@ -64,6 +87,36 @@ def test_a_schedule_that_asks_for_prices_is_matched_again_when_they_move(asked: 
     moved = first.assets.assign(price=first.assets["price"].where(first.assets["asset_id"] != "BUND", 101.0))
     assert says(first.replace(assets=moved), "H-BUND: schedule S does not take BUND")
     assert asked == ["S", "S"]
+
+
+def test_limits_and_movements_are_read_once_though_haircuts_and_calls_move(read: list[str]) -> None:
+    """Limits say the same whatever a haircut is; where holdings are is the same in all three books."""
+    first = book(schedule={"limits": [one_issuer(0.7)]})
+    said = answer(limits=[("one issuer", "DE", 76_832.0, 82_600.0), ("one issuer", "US", 18_630.0, 82_600.0)])
+    assert check(first, said) == ()
+    own = first.schedules["S"]
+    dearer = own.model_copy(
+        update={"rules": tuple(r.model_copy(update={"haircut": Fraction("0.03")}) for r in own.rules)}
+    )
+    assert any("haircut is stated as 0.02, it is 0.03" in s for s in check(first.with_haircuts({"S": dearer}), said))
+    assert check(first.replace(calls=first.calls.copy()), said) == ()
+    assert sorted(read) == ["limits of S", "movements"]
+
+
+@pytest.mark.parametrize(("without", "times"), [("fx_haircut", 1), ("limits", 2)])
+def test_a_schedule_without_an_fx_haircut_is_matched_once_for_all_currencies(
+    without: str, times: int, asked: list[str]
+) -> None:
+    """Two agreements under one schedule, kept in euro and in dollars."""
+    first = book()
+    agreements = pd.concat([first.agreements, first.agreements.assign(agreement_id="G2", base_currency="USD")])
+    both = first.replace(
+        agreements=agreements.reset_index(drop=True),
+        calls=first.calls.assign(agreement_id=["G1", "G2"]),
+        schedules={"S": {key: value for key, value in SCHEDULE.items() if key != without}},
+    )
+    assert says(both, "C2, holding H-USTN: the line's agreement is G1, the call's is G2")
+    assert asked == ["S"] * times
 
 
 def test_only_a_few_tables_and_answers_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,6 +154,17 @@ def test_a_frame_changed_in_place_is_read_again() -> None:
     assert check(changed, answer()) == ()
     changed.assets.loc[changed.assets["asset_id"] == "BUND", "asset_type"] = "fund"
     assert says(changed, "H-BUND: schedule S does not take BUND: refused: no rule takes it")
+
+
+def test_a_place_changed_in_place_is_read_again() -> None:
+    """Leaving at eight the bond is there at noon, for a call at four; after a cut-off at seven it waits a day."""
+    where = [{"location": "DEPOT", "timezone": "UTC", "cut_off": "09:00"}]
+    changed = book(holdings={"H-BUND": {"location": "DEPOT"}}, locations=where)
+    assert check(changed, answer()) == ()
+    changed.locations.loc[0, "cut_off"] = "07:00"
+    assert says(changed, "H-BUND: arrives 2026-03-03 04:00:00+00:00, the call is due")
+    changed.holdings.loc[changed.holdings["holding_id"] == "H-BUND", "location"] = None
+    assert check(changed, answer()) == ()
 
 
 def test_one_cell_that_differs_is_another_table() -> None:

@@ -253,6 +253,13 @@ def test_a_figure_that_is_no_haircut_is_wrong_whatever_it_meets() -> None:
     assert len(said) == 1
 
 
+def test_assets_moved_before_play_no_part_for_others_of_the_same_facts() -> None:
+    schedule, facts = rules(("bonds", BOND, 0.08), ("cash", CASH, 0)), Facts(THREE)
+    for inside, counts in ((IS_CASH, [0.98, 0.92]), (~IS_CASH, [1.0, 0.9]), (IS_CASH, [0.98, 0.92])):
+        after = moved(schedule, read_figure("+0.02"), print, assets=facts, inside=inside, context=CONTEXT)
+        assert match(after, THREE, CONTEXT).factor[:2].tolist() == pytest.approx(counts)
+
+
 @pytest.mark.parametrize("word", ["haircut:all=+0.01", "haircut:debt=0.05", "haircut:cash=+2%"])
 def test_moved_haircuts_leave_nothing_to_find_that_was_not_found_before(word: str) -> None:
     """They are not checked again: a book that is says just the same."""

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from collateral_opt.result.checker.baskets import holds_others_in
 from collateral_opt.result.checker.facts import Facts
-from collateral_opt.result.checker.figures import number, texts, to_the_cent
+from collateral_opt.result.checker.figures import number, to_the_cent
 from collateral_opt.result.checker.lines import shortfall_agrees
 from collateral_opt.result.checker.movements import Movement
 
@@ -17,23 +17,22 @@ FIGURES = ("required", "posted", "kept", "recalled", "delivered", "excess")
 
 def agreements_table_agrees(facts: Facts) -> Iterator[str]:
     """One row for each agreement that holds or needs anything besides its calls; no shortfall is rounded away."""
-    table = facts.result.agreements
+    table = facts.stated["agreements"]
     by_name = {account.identifier: account for account in facts.accounts.values()}
-    names = texts(table["agreement_id"])
+    names = table.texts("agreement_id")
     counts = Counter(names)
     for account in by_name.values():
         count = counts[account.identifier]
         if count > 1 or (count == 0 and (account.holds or account.required > 0)):
             yield f"agreements: agreement_id {account.identifier} has {count} rows, it must have one."
-    columns = {figure: table[figure].tolist() for figure in (*FIGURES, "shortfall")}
     for row, name in enumerate(names):
         found = by_name.get(str(name))
         if found is None:
             yield f"agreements: agreement_id {name} has nothing posted and needs nothing besides its calls."
             continue
         for figure in FIGURES:
-            yield from to_the_cent(found.name, figure, columns[figure][row], getattr(found, figure))
-        yield from shortfall_agrees(found.name, columns["shortfall"][row], found.required, found.after)
+            yield from to_the_cent(found.name, figure, table[figure][row], getattr(found, figure))
+        yield from shortfall_agrees(found.name, table["shortfall"][row], found.required, found.after)
 
 
 def replacements_stay_below_one_lot(facts: Facts) -> Iterator[str]:

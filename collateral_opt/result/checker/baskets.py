@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from collateral_opt.result.checker.accounts import requirement_of
-from collateral_opt.result.checker.figures import CENT, NOTHING, agrees, exact, total
-from collateral_opt.result.checker.movements import Movement, Position, measured
+from collateral_opt.result.checker.figures import CENT, NOTHING, ONE, agrees, exact, product, total
+from collateral_opt.result.checker.movements import MEASURES, Movement, Position
 from eligibility_rules import CapMatch, LimitMatch
 
 if TYPE_CHECKING:
@@ -44,18 +44,32 @@ class Basket:
     """What was there."""
     requirement: Fraction
 
-    @property
+    @cached_property
     def items(self) -> Sequence[Movement | Position]:
         """All collateral there after this run."""
         return (*self.movements, *self.posted)
 
     def total(self, measure: str) -> Fraction:
         """All of it in ``measure``."""
-        return total(measured(item, measure) for item in self.items)
+        if measure not in self._totals:
+            self._totals[measure] = total(map(MEASURES[measure], self.items))
+        return self._totals[measure]
+
+    @cached_property
+    def _totals(self) -> dict[str, Fraction]:
+        return {}
 
 
-@dataclass(frozen=True)
-class GroupUse:
+class Caps(NamedTuple):
+    """The caps that a group must stay under (units or base currency)."""
+
+    figures: Sequence[Fraction]
+    least: Fraction
+    tightest: Sequence[Fraction]
+    """Those with the least room (all that are within a cent of it)."""
+
+
+class GroupUse(NamedTuple):
     """What one group of one limit holds, and the caps it must stay under (units or base currency)."""
 
     basket: Basket
@@ -63,7 +77,9 @@ class GroupUse:
     group: str
     posted: Fraction
     delivered: Fraction
-    caps: tuple[Fraction, ...]
+    used: Fraction
+    """All of it."""
+    caps: Caps
     before: Fraction
     """What of it was posted before the run."""
     was_over: bool
@@ -73,21 +89,9 @@ class GroupUse:
     def name(self) -> str:
         return f"{self.basket.kind} {self.basket.identifier}, limit {self.limit!r}, group {self.group!r}"
 
-    @cached_property
-    def used(self) -> Fraction:
-        return total(figure for figure in (self.posted, self.delivered) if figure)
-
-    @cached_property
-    def tightest(self) -> Sequence[Fraction]:
-        """The caps with the least room (all that are within a cent of it)."""
-        if len(self.caps) == 1:
-            return self.caps
-        least = min(self.caps)
-        return [cap for cap in self.caps if cap - least <= CENT]
-
     def is_stated_as(self, used: float, cap: float) -> bool:
         """Whether this is what a row of limits says."""
-        return agrees(used, self.used) and any(agrees(cap, least) for least in self.tightest)
+        return agrees(used, self.used) and any([agrees(cap, least) for least in self.caps.tightest])
 
 
 @dataclass(frozen=True)
@@ -169,39 +173,41 @@ def measure_groups(facts: Facts, basket: Basket) -> Iterator[GroupUse]:
     """Usage and caps of every group of every limit that the basket uses."""
     at_first = replace(basket, movements=(), posted=basket.before)
     for limit in facts.matches.limits(basket.schedule, basket.currency):
+        name = limit_name(basket, limit)
         delivered = use_by_group(facts, limit, basket.movements)
         posted = use_by_group(facts, limit, basket.posted)
         before = use_by_group(facts, limit, basket.before)
-        member = {int(limit.group[facts.asset_at[item.asset]]): item.asset for item in basket.items}
-        known = [
-            cap_of(facts, basket, limit, cap, -1) if same_for_every_asset(limit, cap) else None for cap in limit.caps
-        ]
+        member = dict(zip(groups_of(facts, limit, basket.items), basket.items, strict=True))
+        same = caps_of(facts, basket, limit, -1) if has_the_same_caps(limit) else None
         for group in sorted(delivered.keys() | posted.keys()):
-            caps = [
-                cap_of(facts, basket, limit, cap, member[group]) if figure is None else figure
-                for cap, figure in zip(limit.caps, known, strict=True)
-            ]
-            firsts = (cap_of(facts, at_first, limit, cap, member[group]) for cap in limit.caps)
+            kept, more = posted.get(group, NOTHING), delivered.get(group, NOTHING)
+            asset = member[group].asset
             yield GroupUse(
                 basket=basket,
-                limit=limit_name(basket, limit),
+                limit=name,
                 group=limit.groups[group],
-                posted=posted.get(group, NOTHING),
-                delivered=delivered.get(group, NOTHING),
-                caps=tuple(caps),
+                posted=kept,
+                delivered=more,
+                used=kept + more if kept else more,
+                caps=caps_of(facts, basket, limit, asset) if same is None else same,
                 before=before.get(group, NOTHING),
-                was_over=group in before and any(before[group] > cap for cap in firsts),
+                was_over=group in before and before[group] > caps_of(facts, at_first, limit, asset).least,
             )
 
 
-def use_by_group(facts: Facts, limit: LimitMatch, items: Iterable[Movement | Position]) -> Mapping[int, Fraction]:
+def use_by_group(facts: Facts, limit: LimitMatch, items: Sequence[Movement | Position]) -> Mapping[int, Fraction]:
     """What counts in each group, in the measure of the limit."""
     found: dict[int, list[Fraction]] = defaultdict(list)
-    for item in items:
-        at = facts.asset_at[item.asset]
-        if limit.counts[at]:
-            found[int(limit.group[at])].append(measured(item, limit.measure))
+    for amount, group in zip(map(MEASURES[limit.measure], items), groups_of(facts, limit, items), strict=True):
+        if group >= 0:
+            found[group].append(amount)
     return {group: total(amounts) for group, amounts in found.items()}
+
+
+def groups_of(facts: Facts, limit: LimitMatch, items: Sequence[Movement | Position]) -> list[int]:
+    """The group in which each item counts, -1 for none."""
+    groups: list[int] = limit.group[[facts.asset_at[item.asset] for item in items]].tolist() if items else []
+    return groups
 
 
 def limit_name(basket: Basket, limit: LimitMatch) -> str:
@@ -217,17 +223,29 @@ def cap_of(facts: Facts, basket: Basket, limit: LimitMatch, cap: CapMatch, asset
     return fixed_cap(facts.terms, limit, cap, basket.requirement, basket.currency, asset, at)
 
 
-def same_for_every_asset(limit: LimitMatch, cap: CapMatch) -> bool:
-    if cap.of in ("requirement", "posted"):
-        return True
-    return cap.of == "money" and cap.per_asset is None and limit.measure != "quantity"
+def caps_of(facts: Facts, basket: Basket, limit: LimitMatch, asset: int) -> Caps:
+    """All caps on the group of ``asset``."""
+    figures = [cap_of(facts, basket, limit, cap, asset) for cap in limit.caps]
+    if len(figures) == 1:
+        return Caps(figures, figures[0], figures)
+    least = min(figures)
+    return Caps(figures, least, [figure for figure in figures if figure - least <= CENT])
+
+
+def has_the_same_caps(limit: LimitMatch) -> bool:
+    """Whether every group has, whatever its assets."""
+    return all(
+        cap.of in ("requirement", "posted")
+        or (cap.of == "money" and cap.per_asset is None and limit.measure != "quantity")
+        for cap in limit.caps
+    )
 
 
 def fixed_cap(
     terms: Terms, limit: LimitMatch, cap: CapMatch, requirement: Fraction, currency: str, asset: int, at: int
 ) -> Fraction:
     """A cap that does not depend on what is there, for the group of ``asset``, which stands ``at`` in the match."""
-    share = Fraction(1) if cap.share is None else exact(cap.share)
+    share = ONE if cap.share is None else exact(cap.share)
     if cap.of == "requirement":
         return share * requirement
     figure = stated_figure(cap, at)
@@ -235,7 +253,7 @@ def fixed_cap(
         return NOTHING
     in_units = limit.measure == "quantity"
     if cap.of == "units":
-        return share * figure * (1 if in_units else terms.unit_value(asset))
+        return product(share, figure) if in_units else product(share, figure, terms.unit_value(asset))
     if cap.of == "asset_money":
         return share * (figure / terms.local_price(asset) if in_units else figure * terms.rate(terms.currency(asset)))
     amount = share * figure * terms.rate(cap.currency or currency)
@@ -257,7 +275,7 @@ def holds_others_in(facts: Facts, line: Movement, quantity: Fraction) -> bool:
         limit = shared.limit
         at = facts.asset_at[line.asset]
         mine = int(limit.group[at]) if bool(limit.counts[at]) else -1
-        less = measured(line, limit.measure) * quantity / line.quantity
+        less = MEASURES[limit.measure](line) * quantity / line.quantity
         for share in shared.shares:
             least, most = share * (shared.total - less), share * shared.total
             if any(least < value <= most for group, value in shared.used.items() if group != mine):

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from collateral_opt.result.checker.facts import Facts
-from collateral_opt.result.checker.figures import NOTHING, near, number, texts, to_the_cent, total
+from collateral_opt.result.checker.figures import NOTHING, near, number, to_the_cent, total
 from collateral_opt.result.checker.lines import assets_fit, haircut_agrees
 
 
 def inputs_fit_what_they_name(facts: Facts) -> Iterator[str]:
     """The asset is the source's, or what is given where nothing is taken; one row a facility and source."""
-    stated = texts(facts.result.financing["asset_id"])
+    stated = facts.stated["financing"].texts("asset_id")
     yield from assets_fit(facts, facts.inputs, stated)
     for draw in facts.draws:
         gives = facts.terms.cell("facilities", "gives", draw.facility)
@@ -73,8 +73,7 @@ def financing_figures_agree(facts: Facts) -> Iterator[str]:
 
     The cost of a row is its own (the holding's), and its share, by proceeds, of what the facility costs.
     """
-    table = facts.result.financing
-    stated = {name: table[name].tolist() for name in ("haircut", "market_value", "proceeds", "cost")}
+    stated = facts.stated["financing"]
     given = {
         facility: total(line.collateral_value for line in lines) for facility, lines in facts.inputs_of_facility.items()
     }

@@ -21,6 +21,7 @@ from collateral_opt.result.checker.baskets import (
     measure_groups,
     shared_limits,
 )
+from collateral_opt.result.checker.columns import Tables
 from collateral_opt.result.checker.figures import NOTHING, exact, grouped, total
 from collateral_opt.result.checker.movements import Draw, Movement
 from collateral_opt.result.checker.pins import Pair, Pin, pin_of, read_pins
@@ -75,6 +76,8 @@ class Facts:
 
     book: Book
     result: Checkable
+    stated: Tables
+    """The tables of the result."""
     lines: tuple[Movement, ...]
     """To calls."""
     replacements: tuple[Movement, ...]
@@ -124,9 +127,10 @@ class Facts:
 
     @cached_property
     def required(self) -> tuple[Fraction, ...]:
+        calls = self.terms.tables["calls"]
         return tuple(
             exact(amount) * self.terms.rate(currency)
-            for amount, currency in zip(self.book.calls["amount"], self.book.calls["currency"], strict=True)
+            for amount, currency in zip(calls["amount"], calls["currency"], strict=True)
         )
 
     @cached_property
@@ -137,8 +141,13 @@ class Facts:
         )
 
     @cached_property
+    def surplus(self) -> tuple[Fraction, ...]:
+        """By call: what covers it beyond what it asks for; below nothing where it is short."""
+        return tuple(covered - required for covered, required in zip(self.covered, self.required, strict=True))
+
+    @cached_property
     def short_calls(self) -> tuple[int, ...]:
-        return tuple(c for c in range(len(self.book.calls)) if self.covered[c] < self.required[c])
+        return tuple(call for call, surplus in enumerate(self.surplus) if surplus < 0)
 
     @cached_property
     def short_accounts(self) -> tuple[Account, ...]:
@@ -158,14 +167,25 @@ class Facts:
         if movement.facility >= 0:
             return self.terms.opens(movement.facility)
         due: Any = self.terms.cell("calls", "due", movement.call) if movement.call >= 0 else pd.NaT
-        pin = pin_of(self, movement)
+        pin = pin_of(self, movement) if self.pins else None
         return None if due is pd.NaT or (pin is not None and pin.sent) else due
 
     @cached_property
     def used_of_holding(self) -> Mapping[int, Fraction]:
         """What leaves each holding, to calls and facilities together, in units."""
-        leaving = grouped((m for m in self.movements if m.holding >= 0), lambda movement: movement.holding)
-        return {holding: total(movement.quantity for movement in moved) for holding, moved in leaving.items()}
+        leaving: dict[int, list[Fraction]] = defaultdict(list)
+        for movement in self.movements:
+            if movement.holding >= 0:
+                leaving[movement.holding].append(movement.quantity)
+        return {holding: total(quantities) for holding, quantities in leaving.items()}
+
+    @cached_property
+    def left_of_holding(self) -> Mapping[int, Fraction]:
+        """What is left, in units, of each holding that anything leaves or comes back into; below 0: too much leaves."""
+        left = {holding: self.terms.held(holding) - used for holding, used in self.used_of_holding.items()}
+        for holding, back in self.recalled_into.items():
+            left[holding] = left.get(holding, self.terms.held(holding)) + back
+        return left
 
     @cached_property
     def spent(self) -> Mapping[int, tuple[Movement, ...]]:
@@ -189,7 +209,7 @@ class Facts:
 
     @cached_property
     def pins(self) -> Mapping[Pair, Pin]:
-        return read_pins(self.book)
+        return read_pins(self.terms.tables["pins"])
 
     @cached_property
     def baskets(self) -> tuple[Basket, ...]:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
-import pandas as pd
 
 T = TypeVar("T")
 
@@ -24,7 +23,7 @@ RELATIVE = Fraction(1, 10**9)
 """Agreement asked of figures that are not stated to the cent (caps, bounds, sums of many lines)."""
 HALF_A_CENT = CENT / 2 + CENT * RELATIVE
 """How far a figure may be from the truth that is stated to the cent."""
-NOTHING = Fraction(0)
+NOTHING, ONE = Fraction(0), Fraction(1)
 
 
 @lru_cache(maxsize=2**15)
@@ -41,35 +40,25 @@ def total(figures: Iterable[Fraction]) -> Fraction:
     terms = tuple(figures)
     if len(terms) < 2:
         return terms[0] if terms else NOTHING
-    common = math.lcm(*{term.denominator for term in terms})
-    return Fraction(sum([term.numerator * (common // term.denominator) for term in terms]), common)
+    ratios = [term.as_integer_ratio() for term in terms]
+    common = math.lcm(*{denominator for _, denominator in ratios})
+    return Fraction(sum([numerator * (common // denominator) for numerator, denominator in ratios]), common)
 
 
 def product(*figures: Fraction) -> Fraction:
     """The product, reduced once."""
-    return Fraction(math.prod([f.numerator for f in figures]), math.prod([f.denominator for f in figures]))
+    numerator = denominator = 1
+    for figure in figures:
+        over, under = figure.as_integer_ratio()
+        numerator *= over
+        denominator *= under
+    return Fraction(numerator, denominator)
 
 
 @lru_cache(maxsize=2**15)
 def exact_product(*numbers: float) -> Fraction:
     """The product of the decimals that these floats show; remembered like them."""
     return product(*map(exact, numbers))
-
-
-def texts(column: pd.Series) -> list[str | None]:
-    """A text column with every way of being empty made None."""
-    return [
-        value or None if type(value) is str else None if value is None or value != value else str(value) or None
-        for value in column.tolist()
-    ]
-
-
-def positions(keys: Iterable[Any], wanted: Iterable[Any]) -> list[int]:
-    """Where each of ``wanted`` stands in ``keys``; -1 where it does not."""
-    # Going through a series one by one takes many times longer than through its list.
-    named, asked = (one.tolist() if isinstance(one, pd.Series) else one for one in (keys, wanted))
-    where: dict[Any, int] = {key: position for position, key in enumerate(named)}
-    return [where.get(key, -1) for key in asked]
 
 
 def grouped(items: Iterable[T], key: Callable[[T], int]) -> Mapping[int, tuple[T, ...]]:
@@ -85,15 +74,24 @@ def is_number(value: Any) -> bool:
 
 def near(stated: Any, true: Fraction, tolerance: Fraction) -> bool:
     """Whether a figure is a number within ``tolerance`` of the truth, or as close as a float can come."""
-    if not is_number(stated):
-        return False
     # Divided as integers, which is how a fraction becomes a float, and this is where most of a check's time goes.
     nearly, room = true.numerator / true.denominator, tolerance.numerator / tolerance.denominator
     # Rounded to floats the three figures are off by some parts in 10^16 of themselves: less than the last term below
     # allows for the truth, and than is taken off the tolerance. What floats cannot tell is told exactly.
-    if abs(stated - nearly) <= room * (1 - 1e-12):
+    if type(stated) is float and abs(stated - nearly) <= room * (1 - 1e-12):
         return True
-    return abs(exact(stated) - true) <= tolerance + abs(true) / 10**15
+    return is_number(stated) and abs(exact(stated) - true) <= tolerance + abs(true) / 10**15
+
+
+def strays(stated: Iterable[Any], true: Iterable[Fraction], tolerance: Fraction) -> set[int]:
+    """Where the figures of a column are not :func:`near` the true ones; most are told at a glance."""
+    room = tolerance.numerator / tolerance.denominator * (1 - 1e-12)
+    return {
+        at
+        for at, (figure, truth) in enumerate(zip(stated, true, strict=True))
+        if not (type(figure) is float and abs(figure - truth.numerator / truth.denominator) <= room)
+        and not near(figure, truth, tolerance)
+    }
 
 
 def agrees(stated: Any, true: Fraction) -> bool:
@@ -107,11 +105,11 @@ def to_the_cent(name: str, figure: str, stated: Any, true: Fraction) -> Iterator
         yield f"{name}: {figure} is stated as {stated!r}, it is {number(true)}."
 
 
-def one_row_each(table: str, column: str, wanted: pd.Series, stated: pd.Series) -> Iterator[str]:
+def one_row_each(table: str, column: str, wanted: Sequence[Any], stated: Sequence[Any]) -> Iterator[str]:
     """Each identifier of the book exactly once in a table of the result, and no others."""
-    counts = Counter(stated.tolist())
-    known = set(wanted.tolist())
-    for name in wanted.tolist():
+    counts = Counter(stated)
+    known = set(wanted)
+    for name in wanted:
         if counts[name] != 1:
             yield f"{table}: {column} {name} has {counts[name]} rows, it must have one."
     for name in counts:

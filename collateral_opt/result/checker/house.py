@@ -18,8 +18,8 @@ import numpy as np
 
 from collateral_opt.book.house import HOUSE
 from collateral_opt.book.house_groups import GroupCap, HouseGroups, house_groups
-from collateral_opt.result.checker.figures import CENT, NOTHING, agrees, exact, near, number, texts
-from collateral_opt.result.checker.movements import Movement, Position, measured
+from collateral_opt.result.checker.figures import CENT, NOTHING, agrees, exact, near, number
+from collateral_opt.result.checker.movements import MEASURES, Movement, Position
 
 if TYPE_CHECKING:
     from collateral_opt.result.checker.facts import Facts
@@ -118,11 +118,12 @@ def posted_places(facts: Facts, stays: bool) -> Iterator[Place]:
 def summed(limit: HouseGroups, places: Sequence[Place]) -> Mapping[int, Fraction]:
     """By group: what counts of these, in the limit's measure."""
     found: dict[int, Fraction] = defaultdict(Fraction)
+    measure = MEASURES[limit.measure]
     if places:
         columns = (np.array(column, dtype=np.int64) for column in list(zip(*places, strict=True))[1:])
         for (item, *_), group in zip(places, limit.group_of(*columns).tolist(), strict=True):
             if group >= 0:
-                found[group] += measured(item, limit.measure)
+                found[group] += measure(item)
     return found
 
 
@@ -157,13 +158,9 @@ def house_rows_agree(facts: Facts, uses: Iterable[HouseUse]) -> Iterator[str]:
     wanted = {use.limit.label: use for use in uses}
     if not wanted:
         return
-    table = facts.result.limits
-    rows = zip(
-        *(texts(table[column]) for column in ("agreement_id", "limit", "group")),
-        table["used"].tolist(),
-        table["cap"].tolist(),
-        strict=True,
-    )
+    table = facts.stated["limits"]
+    names = map(table.texts, ("agreement_id", "limit", "group"))
+    rows = zip(*names, table["used"], table["cap"], strict=True)
     seen: Counter[tuple[str, str]] = Counter()
     for place, label, name, used, cap in rows:
         if place != HOUSE:

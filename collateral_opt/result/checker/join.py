@@ -4,45 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from fractions import Fraction
+from functools import cache, cached_property, partial
 
 from collateral_opt.book import Book
+from collateral_opt.result.checker.columns import Tables
 from collateral_opt.result.checker.facts import Checkable, Facts
-from collateral_opt.result.checker.figures import NOTHING, exact
+from collateral_opt.result.checker.figures import NOTHING, exact, product
 from collateral_opt.result.checker.movements import Draw, Movement
 from collateral_opt.result.checker.posted import gather_postings
 from collateral_opt.result.checker.rows import Row, name_unknown_inputs, name_unknown_lines, read_rows, sort_allocation
 from collateral_opt.result.checker.terms import Matches, Terms
 from eligibility_rules import Match
+from eligibility_rules.remembered import Remembered
 
 
 def look_up(book: Book, result: Checkable) -> Facts:
     """Join the rows to the book: one match per schedule and context, on the assets in play."""
-    terms = Terms(book)
-    facilities = book.facilities["facility_id"]
-    delivered = sort_allocation(book, result.allocation)
-    financed = read_rows(book, result.financing, ("facility_id", facilities), "from_facility_id")
+    terms, stated = Terms(book), Tables(result)
+    allocation, financing = stated["allocation"], stated["financing"]
+    delivered = sort_allocation(terms, allocation)
+    financed = read_rows(terms, financing, ("facilities", "facility_id"), "from_facility_id")
     lines, replacements = ([row for row in rows if row.usable] for rows in (delivered.lines, delivered.replacements))
     inputs = [row for row in financed if row.usable and terms.takes[row.place] is not None]
     draws = [row for row in financed if row.is_draw and terms.takes[row.place] is None]
     asset_at = {asset: at for at, asset in enumerate(terms.in_play)}
     matches = Matches(book, terms.in_play)
-    postings, fitless = gather_postings(terms, matches, asset_at, result.allocation, delivered.staying)
+    postings, fitless = gather_postings(terms, matches, asset_at, allocation, delivered.staying)
     of_call, of_agreement, of_facility = (
         cache(partial(taker, terms, matches)) for taker in (taker_of_call, taker_of_agreement, taker_of_facility)
     )
     return Facts(
         book=book,
         result=result,
-        lines=tuple(move(terms, row, of_call(row.place), asset_at) for row in lines),
-        replacements=tuple(move(terms, row, of_agreement(row.place), asset_at) for row in replacements),
-        inputs=tuple(move(terms, row, of_facility(row.place), asset_at) for row in inputs),
+        stated=stated,
+        lines=tuple([move(terms, row, of_call(row.place), asset_at) for row in lines]),
+        replacements=tuple([move(terms, row, of_agreement(row.place), asset_at) for row in replacements]),
+        inputs=tuple([move(terms, row, of_facility(row.place), asset_at) for row in inputs]),
         draws=tuple(Draw(row.at, row.place, exact(row.quantity)) for row in draws),
         postings=postings,
         unknown=(
-            *name_unknown_lines(result.allocation, delivered),
+            *name_unknown_lines(allocation, delivered),
             *fitless,
-            *name_unknown_inputs(result.financing, financed, terms),
+            *name_unknown_inputs(financing, financed, terms),
         ),
         asset_at=asset_at,
         terms=terms,
@@ -66,6 +70,16 @@ class Taker:
     call: int = -1
     agreement: int = -1
     facility: int = -1
+
+    @cached_property
+    def place(self) -> tuple[str, int]:
+        """The agreement or the facility, as costs of pairs name it."""
+        return ("agreement", self.agreement) if self.facility < 0 else ("facility", self.facility)
+
+    @cached_property
+    def haircuts(self) -> tuple[Fraction, ...]:
+        """1 - f for each collateral factor f of what was found."""
+        return haircuts(self.found)
 
 
 def taker_of_call(terms: Terms, matches: Matches, call: int) -> Taker:
@@ -107,22 +121,23 @@ def taker_of_facility(terms: Terms, matches: Matches, facility: int) -> Taker:
 
 def move(terms: Terms, row: Row, taker: Taker, asset_at: Mapping[int, int]) -> Movement:
     """What a row hands over, valued; ``asset_at`` says where its asset stands in what was matched."""
-    asset = asset_of_row(terms, row)
-    table, column, source = ("holdings", "holding_id", row.holding)
-    if row.holding < 0:
-        table, column, source = ("facilities", "facility_id", row.producer)
-    at, found = asset_at[asset], taker.found
-    factor = found.factors[int(found.factor_code[at])] if bool(found.eligible[at]) else None
+    asset, found = asset_of_row(terms, row), taker.found
+    at = asset_at[asset]
+    code = int(found.factor_code[at])
     quantity = exact(row.quantity)
-    market_value = quantity * terms.unit_value(asset)
-    if taker.facility < 0:
-        bps = terms.line_bps(row.holding, asset, taker.agreement)
+    market_value = product(quantity, terms.unit_value(asset))
+    if row.holding >= 0:
+        source = f"holding {terms.cell('holdings', 'holding_id', row.holding)}"
+        bps, moving = terms.holding_bps(row.holding, asset, taker.place), terms.holding_move_cost(row.holding)
     else:
-        place = ("facility", str(terms.cell("facilities", "facility_id", taker.facility)))
-        bps = terms.holding_bps(row.holding, asset, place) if row.holding >= 0 else NOTHING
-    cost, moving = terms.cost(market_value, bps), terms.holding_move_cost(row.holding) if row.holding >= 0 else NOTHING
+        source = f"proceeds of {terms.cell('facilities', 'facility_id', row.producer)}"
+        bps, moving = NOTHING, NOTHING  # proceeds bear no cost of their own
+    if taker.agreement >= 0 and terms.is_cash(asset):
+        bps -= terms.cash_return_bps(asset, taker.agreement)
+    cost = terms.cost(market_value, bps)
     return Movement(
-        name=f"{taker.name}, {'holding' if row.holding >= 0 else 'proceeds of'} {terms.cell(table, column, source)}",
+        taker_name=taker.name,
+        source_name=source,
         row=row.at,
         call=taker.call,
         agreement=taker.agreement,
@@ -134,9 +149,16 @@ def move(terms: Terms, row: Row, taker: Taker, asset_at: Mapping[int, int]) -> M
         taker=taker.family,
         quantity=quantity,
         lot=terms.lot(asset),
-        factor=factor,
-        refusal="" if factor is not None else found.why(at).sentence,
+        factor=found.factors[code] if code >= 0 else None,
+        haircut=taker.haircuts[code] if code >= 0 else None,
+        refusal="" if code >= 0 else found.why(at).sentence,
         market_value=market_value,
-        collateral_value=market_value * factor if factor is not None else NOTHING,
+        collateral_value=product(market_value, found.factors[code]) if code >= 0 else NOTHING,
         cost=cost + moving if moving else cost,
     )
+
+
+@Remembered
+def haircuts(found: Match) -> tuple[Fraction, ...]:
+    """1 - f for each collateral factor f of a match."""
+    return tuple(1 - factor for factor in found.factors)

@@ -63,8 +63,7 @@ def parts_over_lots(posting: Posting) -> Mapping[Fraction, int]:
 
 def posted_figures_agree(facts: Facts) -> Iterator[str]:
     """haircut = 1 - f unrounded, 1 where it counts nothing; market value, collateral value and cost to the cent."""
-    table = facts.result.allocation
-    columns = {name: table[name].tolist() for name in ("haircut", "market_value", "collateral_value", "cost")}
+    columns = facts.stated["allocation"]
     for posting in facts.postings:
         for stated in posting.stated:
             name, row = f"{posting.name}, {stated.action}", stated.row

@@ -12,16 +12,20 @@ from collateral_opt.result.checker.baskets import holds_others_in
 from collateral_opt.result.checker.facts import Facts
 from collateral_opt.result.checker.figures import (
     CENT,
+    HALF_A_CENT,
     NOTHING,
     near,
     number,
     one_row_each,
-    positions,
-    texts,
+    strays,
     to_the_cent,
 )
 from collateral_opt.result.checker.movements import Movement
 from collateral_opt.result.checker.pins import pin_of
+
+FIGURES = ("market_value", "collateral_value", "cost")
+HAIRCUT = Fraction(1, 10**12)
+"""How far a haircut may be off: what floats make of it."""
 
 
 def rows_name_what_the_book_has(facts: Facts) -> Iterator[str]:
@@ -31,11 +35,11 @@ def rows_name_what_the_book_has(facts: Facts) -> Iterator[str]:
 
 def lines_fit_what_they_name(facts: Facts) -> Iterator[str]:
     """The asset is the holding's or what the facility gives, the agreement the call's; one line a pair."""
-    table, terms = facts.result.allocation, facts.terms
-    agreements = texts(table["agreement_id"])
-    yield from assets_fit(facts, facts.deliveries, texts(table["asset_id"]))
+    table, identifiers = facts.stated["allocation"], facts.terms.column("agreements", "agreement_id")
+    agreements = table.texts("agreement_id")
+    yield from assets_fit(facts, facts.deliveries, table.texts("asset_id"))
     for line in facts.lines:
-        agreement = str(terms.cell("agreements", "agreement_id", line.agreement))
+        agreement = str(identifiers[line.agreement])
         if agreements[line.row] != agreement:
             yield f"{line.name}: the line's agreement is {agreements[line.row]}, the call's is {agreement}."
     seen: set[tuple[int, int, int, int]] = set()
@@ -48,8 +52,9 @@ def lines_fit_what_they_name(facts: Facts) -> Iterator[str]:
 
 def assets_fit(facts: Facts, movements: tuple[Movement, ...], stated: list[str | None]) -> Iterator[str]:
     """The asset a row states is its source's."""
+    identifiers = facts.terms.column("assets", "asset_id")
     for movement in movements:
-        asset = str(facts.terms.cell("assets", "asset_id", movement.asset))
+        asset = str(identifiers[movement.asset])
         if stated[movement.row] != asset:
             source = "holding's" if movement.holding >= 0 else "facility's"
             yield f"{movement.name}: the line's asset is {stated[movement.row]}, the {source} is {asset}."
@@ -57,7 +62,7 @@ def assets_fit(facts: Facts, movements: tuple[Movement, ...], stated: list[str |
 
 def lines_deliver(facts: Facts) -> Iterator[str]:
     """What goes to a call, or to an agreement in place of something else, is a delivery."""
-    actions = texts(facts.result.allocation["action"])
+    actions = facts.stated["allocation"].texts("action")
     for line in facts.deliveries:
         if actions[line.row] != "deliver":
             yield f"{line.name}: the action is {actions[line.row]}, of a line it must be deliver."
@@ -66,7 +71,7 @@ def lines_deliver(facts: Facts) -> Iterator[str]:
 def movements_are_whole_lots(facts: Facts) -> Iterator[str]:
     """quantity = n * lot size, n whole."""
     for movement in facts.movements:
-        over = movement.quantity % movement.lot
+        over = movement.over_lots
         if over:
             yield (
                 f"{movement.name}: quantity {number(movement.quantity)} is not a whole number of lots of"
@@ -78,7 +83,7 @@ def movements_reach_the_minimum_denomination(facts: Facts) -> Iterator[str]:
     """quantity >= the asset's ``min_denomination``, where that is known."""
     for movement in facts.movements:
         least = facts.terms.minimum_denomination(movement.asset)
-        if movement.quantity < least:
+        if least and movement.quantity < least:
             quantity = number(movement.quantity)
             yield f"{movement.name}: quantity {quantity} is below the minimum denomination of {number(least)}."
 
@@ -87,7 +92,7 @@ def lines_reach_the_minimum_line_value(facts: Facts) -> Iterator[str]:
     """market value >= the agreement's ``min_line_value``."""
     for line in facts.deliveries:
         least = facts.terms.minimum_line_value(line.agreement)
-        if line.market_value < least:
+        if least and line.market_value < least:
             yield (
                 f"{line.name}: market value {number(line.market_value)} is below the agreement's minimum line"
                 f" of {number(least)}."
@@ -136,8 +141,10 @@ def movements_arrive_in_time(facts: Facts) -> Iterator[str]:
     for movement in facts.movements:
         if movement.facility >= 0 and movement.producer >= 0:
             continue  # that is a matter of order: see facilities_take_from_earlier_ones
+        if movement.holding in facts.recalled_into:
+            continue
         deadline = facts.deadline(movement)
-        if deadline is None or movement.holding in facts.recalled_into:
+        if deadline is None:
             continue
         arrives = terms.arrives(movement.holding) if movement.holding >= 0 else terms.opens(movement.producer)
         if arrives > deadline:
@@ -167,46 +174,45 @@ def movements_outlive_their_use(facts: Facts) -> Iterator[str]:
 
 def line_figures_agree(facts: Facts) -> Iterator[str]:
     """haircut = 1 - f unrounded; market value, collateral value and cost to the cent."""
-    table = facts.result.allocation
-    stated = {name: table[name].tolist() for name in ("haircut", "market_value", "collateral_value", "cost")}
-    for line in facts.deliveries:
-        yield from haircut_agrees(line, stated["haircut"][line.row])
-        for name in ("market_value", "collateral_value", "cost"):
-            yield from to_the_cent(line.name, name, stated[name][line.row], getattr(line, name))
+    table, lines = facts.stated["allocation"], facts.deliveries
+    rows = [line.row for line in lines]
+    wrong = strays([table["haircut"][row] for row in rows], [line.haircut or NOTHING for line in lines], HAIRCUT)
+    for name in FIGURES:
+        wrong |= strays([table[name][row] for row in rows], [getattr(line, name) for line in lines], HALF_A_CENT)
+    for line in (lines[at] for at in sorted(wrong)):
+        yield from haircut_agrees(line, table["haircut"][line.row])
+        for name in FIGURES:
+            yield from to_the_cent(line.name, name, table[name][line.row], getattr(line, name))
 
 
 def haircut_agrees(movement: Movement, stated: float) -> Iterator[str]:
-    if movement.factor is not None and not near(stated, 1 - movement.factor, Fraction(1, 10**12)):
-        yield f"{movement.name}: haircut is stated as {stated!r}, it is {number(1 - movement.factor)}."
+    if movement.haircut is not None and not near(stated, movement.haircut, HAIRCUT):
+        yield f"{movement.name}: haircut is stated as {stated!r}, it is {number(movement.haircut)}."
 
 
 def holdings_suffice(facts: Facts) -> Iterator[str]:
     """What leaves a holding, to agreements and facilities together, is at most its quantity and what comes back."""
-    for holding, used in sorted(facts.used_of_holding.items()):
-        quantity = facts.terms.held(holding)
-        if holding in facts.recalled_into:
-            quantity += facts.recalled_into[holding]
-        if used > quantity:
-            name = facts.terms.cell("holdings", "holding_id", holding)
-            over = number(used - quantity)
-            yield f"holding {name}: {number(used)} is delivered of {number(quantity)}, {over} too much."
+    for holding, left in sorted(facts.left_of_holding.items()):
+        if left.numerator < 0:
+            name, used = facts.terms.cell("holdings", "holding_id", holding), facts.used_of_holding[holding]
+            yield f"holding {name}: {number(used)} is delivered of {number(left + used)}, {number(-left)} too much."
 
 
 def calls_table_agrees(facts: Facts) -> Iterator[str]:
     """One row a call: required, covered, shortfall, excess as recomputed; no shortfall is rounded away."""
-    table = facts.result.calls
-    yield from one_row_each("calls", "call_id", facts.book.calls["call_id"], table["call_id"])
-    stated = {name: table[name].tolist() for name in ("required", "covered", "shortfall", "excess")}
-    for row, call in enumerate(positions(facts.book.calls["call_id"], table["call_id"])):
+    stated, calls = facts.stated["calls"], facts.terms.tables["calls"]
+    yield from one_row_each("calls", "call_id", calls["call_id"], stated["call_id"])
+    for row, call in enumerate(calls.rows_of("call_id", stated["call_id"])):
         if call < 0:
             continue
         name, required, covered = call_name(facts, call), facts.required[call], facts.covered[call]
+        excess, is_short = stated["excess"][row], facts.surplus[call].numerator < 0
         yield from to_the_cent(name, "required", stated["required"][row], required)
         yield from to_the_cent(name, "covered", stated["covered"][row], covered)
-        yield from to_the_cent(name, "excess", stated["excess"][row], max(NOTHING, covered - required))
+        yield from to_the_cent(name, "excess", excess, NOTHING if is_short else facts.surplus[call])
         yield from shortfall_agrees(name, stated["shortfall"][row], required, covered)
-        if covered < required and stated["excess"][row] != 0:
-            yield f"{name}: a short call cannot have an excess, {stated['excess'][row]!r} is stated."
+        if is_short and excess != 0:
+            yield f"{name}: a short call cannot have an excess, {excess!r} is stated."
 
 
 def shortfall_agrees(name: str, stated: float, required: Fraction, covered: Fraction) -> Iterator[str]:
@@ -229,8 +235,8 @@ def excess_is_below_one_lot(facts: Facts) -> Iterator[str]:
     Unless a share of what is posted would break without it: cover comes first, and the excess is what that takes.
     """
     for call, lines in sorted(facts.lines_of_call.items()):
-        excess = facts.covered[call] - facts.required[call]
-        if excess <= 0:
+        excess = facts.surplus[call]
+        if excess.numerator <= 0:
             continue
         for line in lines:
             if line.lot_exceeds(excess):

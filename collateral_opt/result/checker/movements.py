@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from operator import attrgetter
+from typing import NamedTuple
+
+from collateral_opt.result.checker.figures import NOTHING
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Movement:
+class Movement(NamedTuple):
     """A line of a call, a replacement, or an input of a facility; positions in the book, -1 for what it is not."""
 
-    name: str
+    taker_name: str
+    source_name: str
     row: int
     """Its row in allocation (a line) or financing (an input)."""
     call: int
@@ -32,11 +37,24 @@ class Movement:
     lot: Fraction
     factor: Fraction | None
     """Collateral factor; None where the schedule refuses the asset."""
+    haircut: Fraction | None
+    """1 - factor."""
     refusal: str
     market_value: Fraction
     collateral_value: Fraction
     cost: Fraction
     """Its own, with the movement; an input's share of what the facility costs is not in it."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.taker_name}, {self.source_name}"
+
+    @property
+    def over_lots(self) -> Fraction:
+        """What of the quantity whole lots do not make."""
+        (quantity, part), (lot, lot_part) = self.quantity.as_integer_ratio(), self.lot.as_integer_ratio()
+        over = quantity * lot_part % (lot * part)
+        return Fraction(over, part * lot_part) if over else NOTHING
 
     @property
     def lot_value(self) -> Fraction:
@@ -49,9 +67,12 @@ class Movement:
 
     def lot_exceeds(self, spare: Fraction) -> bool:
         """Whether one lot, and so the whole line, is of more collateral value than ``spare``."""
-        value, quantity, lot = self.collateral_value, self.quantity, self.lot
-        one_lot = value.numerator * quantity.denominator * lot.numerator * spare.denominator
-        return quantity >= lot and one_lot > spare.numerator * value.denominator * quantity.numerator * lot.denominator
+        value, value_part = self.collateral_value.as_integer_ratio()
+        quantity, part = self.quantity.as_integer_ratio()
+        lot, lot_part = self.lot.as_integer_ratio()
+        least, least_part = spare.as_integer_ratio()
+        lots, one = quantity * lot_part, part * lot  # of the same parts
+        return lots >= one and value * one * least_part > least * value_part * lots
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +94,9 @@ class Position:
     collateral_value: Fraction
 
 
-def measured(item: Movement | Position, measure: str) -> Fraction:
-    """A movement or posted position in the measure of a limit."""
-    if measure == "quantity":
-        return item.quantity
-    return item.market_value if measure == "market_value" else item.collateral_value
+MEASURES: Mapping[str, Callable[[Movement | Position], Fraction]] = {
+    "quantity": attrgetter("quantity"),
+    "market_value": attrgetter("market_value"),
+    "value_after_haircut": attrgetter("collateral_value"),
+}
+"""A movement or posted position in each measure of a limit."""

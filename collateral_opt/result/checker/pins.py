@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
-from collateral_opt.book import Book
-from collateral_opt.result.checker.figures import NOTHING, exact, number, texts
+from collateral_opt.result.checker.columns import Columns
+from collateral_opt.result.checker.figures import NOTHING, exact, number
 from collateral_opt.result.checker.movements import Movement
 
 if TYPE_CHECKING:
@@ -32,12 +30,14 @@ class Pin:
     """The line is under way already: whether it arrives in time is no longer asked."""
 
 
-def read_pins(book: Book) -> Mapping[Pair, Pin]:
+def read_pins(table: Columns) -> Mapping[Pair, Pin]:
     """By pair; a column the book's table does not have stands at its default."""
-    table = book.pins
-    calls, holdings, facilities = (cells(table, name, texts) for name in ("call_id", "holding_id", "facility_id"))
-    quantities, least = (cells(table, name, figures) for name in ("quantity", "at_least"))
-    forbidden, sent = (cells(table, name, marks) for name in ("forbid", "sent"))
+    unknown: list[None] = [None] * table.height
+    calls, holdings, facilities = (
+        table.texts(name) if table.has(name) else unknown for name in ("call_id", "holding_id", "facility_id")
+    )
+    quantities, least = (figures(table[name] if table.has(name) else unknown) for name in ("quantity", "at_least"))
+    forbidden, sent = (marks(table[name] if table.has(name) else unknown) for name in ("forbid", "sent"))
     found: dict[Pair, Pin] = {}
     for row, call in enumerate(calls):
         source = ("holding", holdings[row]) if holdings[row] is not None else ("facility", facilities[row])
@@ -46,16 +46,12 @@ def read_pins(book: Book) -> Mapping[Pair, Pin]:
     return found
 
 
-def cells(table: pd.DataFrame, column: str, read: Any) -> list[Any]:
-    return list(read(table[column])) if column in table.columns else [None] * len(table)
+def figures(cells: Iterable[Any]) -> list[Fraction | None]:
+    return [None if value is None or math.isnan(value) else exact(value) for value in cells]
 
 
-def figures(column: pd.Series) -> list[Fraction | None]:
-    return [None if value is None or math.isnan(value) else exact(value) for value in column.tolist()]
-
-
-def marks(column: pd.Series) -> list[bool]:
-    return [value is not None and value == value and bool(value) for value in column.tolist()]
+def marks(cells: Iterable[Any]) -> list[bool]:
+    return [value is not None and value == value and bool(value) for value in cells]
 
 
 def pair_of(facts: Facts, line: Movement) -> Pair:

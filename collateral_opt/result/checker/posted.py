@@ -10,15 +10,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from collateral_opt.result.checker.figures import (
-    CENT,
-    NOTHING,
-    exact,
-    near,
-    positions,
-    texts,
-    total,
-)
+from collateral_opt.result.checker.columns import Columns
+from collateral_opt.result.checker.figures import CENT, NOTHING, exact, near, total
 from collateral_opt.result.checker.movements import Position
 from collateral_opt.result.checker.rows import name_wrong_quantity, quantities
 from collateral_opt.result.checker.terms import Matches, Terms
@@ -91,13 +84,13 @@ class Posting:
         return Position(self.asset, quantity, quantity * self.unit_value, self.value(quantity))
 
 
-def gather_postings(terms: Terms, matches: Matches, asset_at: Mapping[int, int], table: pd.DataFrame,
+def gather_postings(terms: Terms, matches: Matches, asset_at: Mapping[int, int], allocation: Columns,
                     staying: Sequence[int]) -> tuple[tuple[Posting, ...], tuple[str, ...]]:  # fmt: skip
     """Everything posted with the rows of allocation about it (those at ``staying``), and which of these fit nothing."""
     if not len(terms.book.posted) and not staying:
         return (), ()
     rows_of = rows_by_posting(terms)
-    stated, unknown = read_staying(terms, table, staying, rows_of)
+    stated, unknown = read_staying(terms, allocation, staying, rows_of)
     stays = terms.book.settings.scope == "calls"
     found = []
     for (agreement, asset, holding), rows in rows_of.items():
@@ -105,6 +98,11 @@ def gather_postings(terms: Terms, matches: Matches, asset_at: Mapping[int, int],
         match = matches.of(schedule, terms.base_currency(agreement), terms.posted_margin_type(agreement))
         counts = bool(match.eligible[at]) and not terms.wrong_way(asset, terms.agreement_family(agreement), schedule)
         mine = tuple(stated.get((agreement, asset, holding), ()))
+        kept, recalled = (total(s.quantity for s in mine if s.action == action) for action in ("keep", "recall"))
+        there_is = total(row.quantity for row in rows)
+        if float(kept) == float(there_is - recalled):
+            # The last digits of several rows together may be more than a figure of the answer can show.
+            kept = there_is - recalled
         posting = Posting(
             name=posting_name(terms, agreement, asset, holding),
             agreement=agreement,
@@ -116,21 +114,15 @@ def gather_postings(terms: Terms, matches: Matches, asset_at: Mapping[int, int],
             factor=match.factors[int(match.factor_code[at])] if counts else NOTHING,
             counts=counts,
             stated=mine,
-            kept=total(r.quantity for r in rows) if stays else total(s.quantity for s in mine if s.action == "keep"),
-            recalled=total(s.quantity for s in mine if s.action == "recall"),
+            kept=there_is if stays else kept,
+            recalled=recalled,
         )
         found.append(posting)
     return tuple(found), tuple(unknown)
 
 
 def rows_by_posting(terms: Terms) -> Mapping[Key, list[PostedRow]]:
-    book = terms.book
-    keys = zip(
-        positions(book.agreements["agreement_id"], book.posted["agreement_id"]),
-        positions(book.assets["asset_id"], book.posted["asset_id"]),
-        positions(book.holdings["holding_id"], texts(book.posted["holding_id"])),
-        strict=True,
-    )
+    keys = positions_of(terms, terms.tables["posted"])
     found: dict[Key, list[PostedRow]] = defaultdict(list)
     for row, (agreement, asset, holding) in enumerate(keys):
         found[agreement, asset, holding].append(
@@ -145,21 +137,19 @@ def rows_by_posting(terms: Terms) -> Mapping[Key, list[PostedRow]]:
 
 
 def read_staying(
-    terms: Terms, table: pd.DataFrame, staying: Sequence[int], known: Mapping[Key, object]
+    terms: Terms, allocation: Columns, staying: Sequence[int], known: Mapping[Key, object]
 ) -> tuple[Mapping[Key, list[Stated]], list[str]]:
     """Keeps and recalls by what they are about, and sentences about those that are about nothing posted."""
-    book, found, unknown = terms.book, defaultdict(list), []
-    agreements, assets, holdings, facilities, actions = (
-        texts(table[name]) for name in ("agreement_id", "asset_id", "holding_id", "facility_id", "action")
+    found: dict[Key, list[Stated]] = defaultdict(list)
+    unknown: list[str] = []
+    if not staying:
+        return found, unknown
+    agreements, assets, holdings, facilities, actions = map(
+        allocation.texts, ("agreement_id", "asset_id", "holding_id", "facility_id", "action")
     )
-    columns = (
-        positions(book.agreements["agreement_id"], agreements),
-        positions(book.assets["asset_id"], assets),
-        positions(book.holdings["holding_id"], holdings),
-    )
-    quantity = quantities(table)
+    keys, quantity = list(positions_of(terms, allocation)), quantities(allocation)
     for at in staying:
-        key = (columns[0][at], columns[1][at], columns[2][at])
+        key = keys[at]
         where = f"allocation line {at + 1} ({actions[at]}, agreement {agreements[at]}, {assets[at]} of {holdings[at]})"
         wrong = list(name_wrong_quantity(where, quantity[at]))
         unknown += wrong
@@ -170,6 +160,12 @@ def read_staying(
         elif not wrong:
             found[key].append(Stated(at, str(actions[at]), exact(quantity[at])))
     return found, unknown
+
+
+def positions_of(terms: Terms, table: Columns) -> Iterator[Key]:
+    """Where the agreement, the asset and the holding of each row stand in the book; -1 where they do not."""
+    named = (("agreements", "agreement_id"), ("assets", "asset_id"), ("holdings", "holding_id"))
+    return zip(*(terms.tables[of].rows_of(name, table.texts(name)) for of, name in named), strict=True)
 
 
 def posting_name(terms: Terms, agreement: int, asset: int, holding: int) -> str:
@@ -215,7 +211,7 @@ def posted_costs(facts: Facts) -> Iterator[tuple[Fraction, Fraction]]:
     """What each keep and recall costs and how far that may be off: where it is open, what is stated decides."""
     if not any(posting.stated for posting in facts.postings):
         return
-    costs = facts.result.allocation["cost"].tolist()
+    costs = facts.stated["allocation"]["cost"]
     for posting in facts.postings:
         for stated in posting.stated:
             low, high = cost_of_stated(facts, posting, stated)

@@ -26,7 +26,6 @@ from collateral_opt.result.checker.figures import (
     near,
     number,
     one_row_each,
-    positions,
     total,
 )
 from collateral_opt.result.checker.linear import Unsolved, greatest_sum
@@ -216,15 +215,16 @@ def within_limits(terms: Terms, standing: Standing) -> Standing:
 
 def reserves_table_agrees(facts: Facts) -> Iterator[str]:
     """One row a reserve: required; counted, the most that can be; what is missing; no price when it is short."""
-    table, reserves = facts.result.reserves, facts.book.reserves
+    table, reserves = facts.stated["reserves"], facts.terms.tables["reserves"]
     yield from one_row_each("reserves", "reserve_id", reserves["reserve_id"], table["reserve_id"])
-    stated = {name: table[name].tolist() for name in ("required", "counted", "shortfall", "marginal_cost_bps")}
-    for row, reserve in enumerate(positions(reserves["reserve_id"], table["reserve_id"])):
+    for row, reserve in enumerate(reserves.rows_of("reserve_id", table["reserve_id"])):
         if reserve < 0:
             continue
         standing = facts.standings[reserve]
         name = f"reserve {standing.identifier}"
-        required, counted, shortfall, price = (stated[column][row] for column in stated)
+        required, counted, shortfall, price = (
+            table[name][row] for name in ("required", "counted", "shortfall", "marginal_cost_bps")
+        )
         if standing.unsolved:
             yield f"{name}: what it can count could not be verified: {standing.unsolved}."
             continue
@@ -257,8 +257,8 @@ def between(stated: float, low: Fraction, high: Fraction, tolerance: Fraction) -
 
 def short_reserves(facts: Facts) -> list[str]:
     """Reserves that do not hold; where the count cannot tell, what the table says decides."""
-    table = facts.result.reserves
-    said = dict(zip(table["reserve_id"].tolist(), table["shortfall"].tolist(), strict=True))
+    table = facts.stated["reserves"]
+    said = dict(zip(table["reserve_id"], table["shortfall"], strict=True))
     return [
         standing.identifier
         for standing in facts.standings

@@ -5,19 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
-import pandas as pd
-
-from collateral_opt.book import Book
-from collateral_opt.result.checker.figures import positions, texts
+from collateral_opt.result.checker.columns import Columns
 from collateral_opt.result.checker.terms import Terms
 
 STAYING = ("keep", "recall")
 """Actions of rows about what is posted already."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A row of allocation or financing joined to the book; a position is -1 where it names nothing known."""
 
     at: int
@@ -56,13 +53,13 @@ class AllocationRows:
     """About what is posted: where they stand in the table."""
 
 
-def sort_allocation(book: Book, table: pd.DataFrame) -> AllocationRows:
+def sort_allocation(terms: Terms, stated: Columns) -> AllocationRows:
     """In scope ``calls`` every row is a line; else an empty call makes it a replacement, or a keep or a recall."""
-    to_calls = read_rows(book, table, ("call_id", book.calls["call_id"]), "facility_id")
-    if book.settings.scope != "reoptimise":
+    to_calls = read_rows(terms, stated, ("calls", "call_id"), "facility_id")
+    if terms.book.settings.scope != "reoptimise":
         return AllocationRows(tuple(to_calls), (), ())
-    to_agreements = read_rows(book, table, ("agreement_id", book.agreements["agreement_id"]), "facility_id")
-    calls, actions = texts(table["call_id"]), texts(table["action"])
+    to_agreements = read_rows(terms, stated, ("agreements", "agreement_id"), "facility_id")
+    calls, actions = stated.texts("call_id"), stated.texts("action")
     return AllocationRows(
         lines=tuple(row for row in to_calls if calls[row.at] is not None),
         replacements=tuple(r for r in to_agreements if calls[r.at] is None and actions[r.at] not in STAYING),
@@ -70,31 +67,33 @@ def sort_allocation(book: Book, table: pd.DataFrame) -> AllocationRows:
     )
 
 
-def read_rows(book: Book, table: pd.DataFrame, place: tuple[str, pd.Series], producer: str) -> list[Row]:
-    """Where the identifiers of each row stand in the book."""
-    holdings, producers = texts(table["holding_id"]), texts(table[producer])
+def read_rows(terms: Terms, stated: Columns, place: tuple[str, str], producer: str) -> list[Row]:
+    """Where the identifiers of each row stand in the book; ``place`` is a table and its identifier."""
+    table, identifier = place
+    holdings, producers = stated.texts("holding_id"), stated.texts(producer)
     columns = (
-        positions(place[1], texts(table[place[0]])),
-        positions(book.holdings["holding_id"], holdings),
-        positions(book.facilities["facility_id"], producers),
-        quantities(table),
+        range(stated.height),
+        terms.tables[table].rows_of(identifier, stated.texts(identifier)),
+        terms.tables["holdings"].rows_of("holding_id", holdings),
+        terms.tables["facilities"].rows_of("facility_id", producers),
+        quantities(stated),
         [holding is not None or facility is not None for holding, facility in zip(holdings, producers, strict=True)],
     )
-    return [Row(at, *cells) for at, cells in enumerate(zip(*columns, strict=True))]
+    return list(map(Row._make, zip(*columns, strict=True)))
 
 
-def quantities(table: pd.DataFrame) -> list[float]:
+def quantities(stated: Columns) -> list[float]:
     """The column as floats, NaN where there is no number."""
-    return [math.nan if quantity is None else float(quantity) for quantity in table["quantity"].tolist()]
+    return [math.nan if quantity is None else float(quantity) for quantity in stated["quantity"]]
 
 
 # --- what cannot be joined -------------------------------------------------------------
 
 
-def name_unknown_lines(table: pd.DataFrame, rows: AllocationRows) -> Iterator[str]:
+def name_unknown_lines(stated: Columns, rows: AllocationRows) -> Iterator[str]:
     """Rows about calls, agreements, holdings or facilities the book does not have, or with a quantity that is none."""
     for kind, column, some in (("call", "call_id", rows.lines), ("agreement", "agreement_id", rows.replacements)):
-        places, holdings, facilities = (texts(table[name]) for name in (column, "holding_id", "facility_id"))
+        places, holdings, facilities = map(stated.texts, (column, "holding_id", "facility_id"))
         for row in some:
             place, holding, facility = places[row.at], holdings[row.at], facilities[row.at]
             if row.usable and (holding is None) != (facility is None):
@@ -107,9 +106,9 @@ def name_unknown_lines(table: pd.DataFrame, rows: AllocationRows) -> Iterator[st
                 yield f"{where} names neither a holding nor a facility."
 
 
-def name_unknown_inputs(table: pd.DataFrame, rows: Iterable[Row], terms: Terms) -> Iterator[str]:
+def name_unknown_inputs(stated: Columns, rows: Iterable[Row], terms: Terms) -> Iterator[str]:
     """Financing rows about facilities or holdings the book does not have, or whose sources do not fit ``takes``."""
-    facilities, holdings, producers = (texts(table[n]) for n in ("facility_id", "holding_id", "from_facility_id"))
+    facilities, holdings, producers = map(stated.texts, ("facility_id", "holding_id", "from_facility_id"))
     for row in rows:
         facility, holding, producer = facilities[row.at], holdings[row.at], producers[row.at]
         where = f"financing row {row.at + 1} (facility {facility}, {source_name(holding, producer)})"

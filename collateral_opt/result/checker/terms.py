@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from typing import Any
@@ -12,8 +12,9 @@ import pandas as pd
 
 from collateral_opt.book import Book
 from collateral_opt.book.settlement import Movements
-from collateral_opt.result.checker.figures import NOTHING, exact, exact_product, grouped, positions, product, texts
-from collateral_opt.result.checker.memory import reading_of
+from collateral_opt.result.checker.columns import Tables
+from collateral_opt.result.checker.figures import NOTHING, ONE, exact, exact_product, grouped, product
+from collateral_opt.result.checker.memory import Departures, departures_of, reading_of
 from eligibility_rules import Context, LimitMatch, Match, minor_unit
 
 
@@ -22,40 +23,37 @@ class Terms:
 
     def __init__(self, book: Book) -> None:
         self.book = book
-        self._columns: dict[tuple[str, str], list[Any]] = {}
+        self.tables = Tables(book)
         self._families: dict[int, frozenset[str]] = {}
         self._lots: dict[int, Fraction] = {}
+        self._unit_values: dict[int, Fraction] = {}
 
     def cell(self, table: str, column: str, row: int) -> Any:
-        """One cell of the book (a column is turned into a list once, a cell of a frame is slow to read)."""
-        try:
-            return self._columns[table, column][row]
-        except KeyError:
-            return self.column(table, column)[row]
+        """One cell of the book."""
+        return self.tables[table][column][row]
 
     def column(self, table: str, column: str) -> list[Any]:
-        if (table, column) not in self._columns:
-            self._columns[table, column] = getattr(self.book, table)[column].tolist()
-        return self._columns[table, column]
+        """A column of the book, as a list."""
+        return self.tables[table][column]
 
     # --- who and where
 
     @cached_property
     def agreement_of_call(self) -> list[int]:
-        return positions(self.book.agreements["agreement_id"], self.book.calls["agreement_id"])
+        return self.tables["agreements"].rows_of("agreement_id", self.column("calls", "agreement_id"))
 
     @cached_property
     def schedule_in_force(self) -> list[str]:
         """By call: its own schedule, else its agreement's."""
         return [
             own or str(self.cell("agreements", "schedule", agreement))
-            for own, agreement in zip(texts(self.book.calls["schedule"]), self.agreement_of_call, strict=True)
+            for own, agreement in zip(self.tables["calls"].texts("schedule"), self.agreement_of_call, strict=True)
         ]
 
     @cached_property
     def margin_types(self) -> list[str | None]:
         """By call."""
-        return texts(self.book.calls["margin_type"])
+        return self.tables["calls"].texts("margin_type")
 
     @cached_property
     def calls_of_agreement(self) -> Mapping[int, tuple[int, ...]]:
@@ -69,23 +67,23 @@ class Terms:
     @cached_property
     def asset_of_holding(self) -> list[int]:
         """By holding: the position of its asset."""
-        return positions(self.column("assets", "asset_id"), self.column("holdings", "asset_id"))
+        return self.tables["assets"].rows_of("asset_id", self.column("holdings", "asset_id"))
 
     @cached_property
     def in_play(self) -> list[int]:
         """Positions of the assets that are held, posted, or produced by a facility, each once."""
-        posted = positions(self.column("assets", "asset_id"), self.column("posted", "asset_id"))
+        posted = self.tables["assets"].rows_of("asset_id", self.column("posted", "asset_id"))
         return sorted({*self.asset_of_holding, *posted, *self.gives} - {-1})
 
     @cached_property
     def gives(self) -> list[int]:
         """By facility: the position of the asset it produces."""
-        return positions(self.book.assets["asset_id"], self.book.facilities["gives"])
+        return self.tables["assets"].rows_of("asset_id", self.column("facilities", "gives"))
 
     @cached_property
     def takes(self) -> list[str | None]:
         """By facility: the schedule of what it accepts; None where it produces out of nothing."""
-        return texts(self.book.facilities["takes"])
+        return self.tables["facilities"].texts("takes")
 
     def agreement_family(self, agreement: int) -> frozenset[str]:
         """The counterparty of an agreement and its parent."""
@@ -99,10 +97,16 @@ class Terms:
 
     def wrong_way(self, asset: int, theirs: frozenset[str], schedule: str) -> bool:
         """Whether the asset is issued inside the family ``theirs``, and the schedule does not allow that."""
-        if self.book.schedules[schedule].wrong_way == "allow":
-            return False
-        issuers = (self.cell("assets", name, asset) for name in ("issuer", "issuer_parent"))
-        return any(name in theirs for name in issuers)
+        issued = self._issuers[asset] in theirs or self._issuer_parents[asset] in theirs
+        return issued and self.book.schedules[schedule].wrong_way != "allow"
+
+    @cached_property
+    def _issuers(self) -> list[str | None]:
+        return self.column("assets", "issuer")
+
+    @cached_property
+    def _issuer_parents(self) -> list[str | None]:
+        return self.column("assets", "issuer_parent")
 
     # --- when
 
@@ -116,7 +120,7 @@ class Terms:
 
     def arrives(self, holding: int) -> pd.Timestamp:
         """When a holding can have been delivered: its start, after cut-off and holidays, and settle_hours."""
-        return moment_after(self._starts[holding], self.cell("holdings", "settle_hours", holding))
+        return moment_after(self._departures.starts[holding], self.cell("holdings", "settle_hours", holding))
 
     def settling(self, holding: int) -> pd.Timedelta:
         return pd.Timedelta(hours=float(self.cell("holdings", "settle_hours", holding)))
@@ -153,20 +157,20 @@ class Terms:
 
     def unit_value(self, asset: int) -> Fraction:
         """Value of one unit in base currency."""
-        return exact_product(
-            self.cell("assets", "price", asset),
-            self.cell("assets", "price_factor", asset),
-            self.book.rates[self.cell("assets", "currency", asset)],
-        )
+        if asset not in self._unit_values:
+            assets = self.tables["assets"]
+            rate = self.book.rates[assets["currency"][asset]]
+            self._unit_values[asset] = exact_product(assets["price"][asset], assets["price_factor"][asset], rate)
+        return self._unit_values[asset]
 
     def is_cash(self, asset: int) -> bool:
-        return bool(self.cell("assets", "asset_type", asset) == "cash")
+        return bool(self.tables["assets"]["asset_type"][asset] == "cash")
 
     def lot(self, asset: int) -> Fraction:
         """The step of a quantity: the asset's own, else the minor unit of cash, else 1."""
         if asset not in self._lots:
             stated = self.cell("assets", "lot_size", asset)
-            minor = Fraction(1, 10 ** minor_unit(self.currency(asset))) if self.is_cash(asset) else Fraction(1)
+            minor = Fraction(1, 10 ** minor_unit(self.currency(asset))) if self.is_cash(asset) else ONE
             self._lots[asset] = minor if math.isnan(stated) else exact(stated)
         return self._lots[asset]
 
@@ -211,38 +215,42 @@ class Terms:
     # --- at what cost
 
     @cached_property
-    def pair_costs(self) -> Mapping[tuple[str, str, str, str], Fraction]:
-        """Basis points that replace the holding's, by ("holding" | "asset", id, "agreement" | "facility", id)."""
-        found: dict[tuple[str, str, str, str], Fraction] = {}
-        table = self.book.costs
-        names = ("holding", "asset", "agreement", "facility")
-        columns = (texts(table[f"{name}_id"]) for name in names)
-        for *cells, bps in zip(*columns, table["cost_bps"], strict=True):
-            holding, asset, agreement, facility = cells
-            what = ("holding", holding) if holding is not None else ("asset", asset)
-            place = ("agreement", agreement) if agreement is not None else ("facility", facility)
-            if what[1] is not None and place[1] is not None:
-                found[what[0], what[1], place[0], place[1]] = exact(bps)
+    def pair_costs(self) -> Mapping[tuple[str, int, str, int], Fraction]:
+        """Basis points that replace the holding's, by ("holding" | "asset", row, "agreement" | "facility", row)."""
+        found: dict[tuple[str, int, str, int], Fraction] = {}
+        table = self.tables["costs"]
+        holdings, assets, agreements, facilities = (
+            self.tables[of].rows_of(name, table.texts(name))
+            for of, name in (
+                ("holdings", "holding_id"), ("assets", "asset_id"),
+                ("agreements", "agreement_id"), ("facilities", "facility_id"),
+            )
+        )  # fmt: skip
+        for holding, asset, agreement, facility, bps in zip(
+            holdings, assets, agreements, facilities, table["cost_bps"], strict=True
+        ):
+            what = ("holding", holding) if holding >= 0 else ("asset", asset)
+            place = ("agreement", agreement) if agreement >= 0 else ("facility", facility)
+            found[*what, *place] = exact(bps)
         return found
 
     @cached_property
     def cash_returns(self) -> Mapping[tuple[str, str], Fraction]:
-        table = self.book.cash_returns
-        return {
-            (agreement, currency): exact(bps)
-            for agreement, currency, bps in zip(table["agreement_id"], table["currency"], table["bps"], strict=True)
-        }
+        table = self.tables["cash_returns"]
+        pairs = zip(table["agreement_id"], table["currency"], strict=True)
+        return dict(zip(pairs, map(exact, table["bps"]), strict=True))
 
-    def holding_bps(self, holding: int, asset: int, place: tuple[str, str]) -> Fraction:
+    def holding_bps(self, holding: int, asset: int, place: tuple[str, int]) -> Fraction:
         """Yearly basis points of letting a holding go to ``place``: the pair's own, else the holding's.
 
-        Of no known holding (-1) the asset's own there, else nothing.
+        A place is ``agreement`` or ``facility`` and its row. Of no known holding (-1) the asset's own there, else
+        nothing.
         """
         bps = None
         if holding >= 0 and self.pair_costs:
-            bps = self.pair_costs.get(("holding", str(self.cell("holdings", "holding_id", holding)), *place))
+            bps = self.pair_costs.get(("holding", holding, *place))
         if bps is None and self.pair_costs:
-            bps = self.pair_costs.get(("asset", str(self.cell("assets", "asset_id", asset)), *place))
+            bps = self.pair_costs.get(("asset", asset, *place))
         if bps is None:
             return exact(self.cell("holdings", "cost_bps", holding)) if holding >= 0 else NOTHING
         return bps
@@ -255,33 +263,19 @@ class Terms:
         earned = self.cash_returns.get((agreement_id, self.currency(asset)))
         return exact(self.cell("agreements", "cash_return_bps", agreement)) if earned is None else earned
 
-    def line_bps(self, holding: int, asset: int, agreement: int) -> Fraction:
-        """Yearly basis points of a delivered line, ``holding`` -1 for proceeds, which bear no cost of their own."""
-        place = ("agreement", str(self.cell("agreements", "agreement_id", agreement)))
-        own = self.holding_bps(holding, asset, place) if holding >= 0 else NOTHING
-        return own - self.cash_return_bps(asset, agreement) if self.is_cash(asset) else own
-
     def keep_bps(self, row: int, holding: int, asset: int, agreement: int) -> Fraction:
         """Yearly basis points of leaving a row of ``posted`` in place: its own, else as if delivered there."""
         own = float(self.cell("posted", "cost_bps", row))
-        if math.isnan(own):
-            place = ("agreement", str(self.cell("agreements", "agreement_id", agreement)))
-            return self.holding_bps(holding, asset, place) - self.cash_return_bps(asset, agreement)
-        return exact(own) - self.cash_return_bps(asset, agreement)
+        bps = self.holding_bps(holding, asset, ("agreement", agreement)) if math.isnan(own) else exact(own)
+        return bps - self.cash_return_bps(asset, agreement)
 
     def holding_move_cost(self, holding: int) -> Fraction:
         """What one movement out of a holding costs."""
-        return self._move_costs[holding]
+        return self._departures.costs[holding]
 
     @cached_property
-    def _move_costs(self) -> list[Fraction]:
-        return [exact(cost) for cost in self._movements.holding_move_costs().tolist()]
-
-    @cached_property
-    def _starts(self) -> list[int]:
-        """By holding: when a movement out of it starts, nanoseconds UTC."""
-        starts: list[int] = self._movements.holding_starts().tolist()
-        return starts
+    def _departures(self) -> Departures:
+        return departures_of(self.book, self.tables)
 
     def agreement_move_cost(self, agreement: int) -> Fraction:
         """What one recall from an agreement costs."""
@@ -304,20 +298,22 @@ class Terms:
 
 
 class Matches:
-    """What schedules say of the assets in play, by schedule, base currency and (where it matters) margin type."""
+    """What schedules say of the assets in play; base currency and margin type are named where they matter."""
 
-    def __init__(self, book: Book, assets: Sequence[int]) -> None:
+    def __init__(self, book: Book, assets: list[int]) -> None:
         self._book = book
         self._reading = reading_of(book, assets)
         self._found: dict[tuple[str, str, str | None], Match] = {}
         self._limits: dict[tuple[str, str], tuple[LimitMatch, ...]] = {}
 
     def of(self, schedule: str, currency: str, margin_type: str | None = None) -> Match:
-        if (schedule, currency, margin_type) not in self._found:
+        asked = (schedule, currency, margin_type)
+        if asked not in self._found:
             rules = self._book.schedules[schedule]
-            context = self._context(currency, margin_type if rules.margin_sensitive else None)
-            self._found[schedule, currency, margin_type] = self._reading.match(rules, context)
-        return self._found[schedule, currency, margin_type]
+            read_in = currency if rules.currency_sensitive else self._book.settings.base_currency
+            context = self._context(read_in, margin_type if rules.margin_sensitive else None)
+            self._found[asked] = self._reading.match(rules, context)
+        return self._found[asked]
 
     def limits(self, schedule: str, currency: str) -> tuple[LimitMatch, ...]:
         if (schedule, currency) not in self._limits:

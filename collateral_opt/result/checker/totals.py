@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
-
-import numpy as np
 
 from collateral_opt.result.checker.facts import Facts
 from collateral_opt.result.checker.figures import (
@@ -18,8 +16,6 @@ from collateral_opt.result.checker.figures import (
     near,
     number,
     one_row_each,
-    positions,
-    texts,
     total,
 )
 from collateral_opt.result.checker.reserves import short_reserves
@@ -27,35 +23,35 @@ from collateral_opt.result.checker.reserves import short_reserves
 
 def inventory_table_agrees(facts: Facts) -> Iterator[str]:
     """One row a holding: its asset, quantity, what comes back, what is used and what is left, all exact."""
-    table, holdings = facts.result.inventory, facts.book.holdings
+    table, holdings = facts.stated["inventory"], facts.terms.tables["holdings"]
     yield from one_row_each("inventory", "holding_id", holdings["holding_id"], table["holding_id"])
-    where = np.array(positions(holdings["holding_id"], table["holding_id"]), dtype=np.int64)
-    rows = np.flatnonzero(where >= 0)
-    at = where[rows]
-    used, left, recalled = (table[name].to_numpy(float)[rows] for name in ("used", "left", "recalled"))
-    quantity, held = table["quantity"].to_numpy(float)[rows], holdings["quantity"].to_numpy(float)[at]
-    expected_used, expected_left, expected_recalled = np.zeros(len(at)), held.copy(), np.zeros(len(at))
-    for i in np.flatnonzero(np.isin(at, [*facts.used_of_holding, *facts.recalled_into])):
-        out, back = (amounts.get(int(at[i]), NOTHING) for amounts in (facts.used_of_holding, facts.recalled_into))
-        expected_used[i], expected_recalled[i] = float(out), float(back)
-        expected_left[i] = float(exact(held[i]) - out + back if back else exact(held[i]) - out)
-    assets, own_assets = table["asset_id"].to_numpy(object)[rows], holdings["asset_id"].to_numpy(object)[at]
-    checks = (
-        ("asset_id", assets, own_assets),
-        ("quantity", quantity, held),
-        ("recalled", recalled, expected_recalled),
-        ("used", used, expected_used),
-        ("left", left, expected_left),
-    )
-    for name, stated, expected in checks:
-        for i in np.flatnonzero(stated != expected):
-            holding = holdings["holding_id"].iloc[at[i]]
-            yield f"holding {holding}: inventory states {name} as {stated[i]}, it is {expected[i]}."
+    nothing = [0.0] * holdings.height
+    true = {
+        "asset_id": holdings["asset_id"],
+        "quantity": holdings["quantity"],
+        "recalled": replaced(nothing, facts.recalled_into),
+        "used": replaced(nothing, facts.used_of_holding),
+        "left": replaced(holdings["quantity"], facts.left_of_holding),
+    }
+    rows = holdings.rows_of("holding_id", table["holding_id"])
+    for name, expected in true.items():
+        for stated, holding in zip(table[name], rows, strict=True):
+            if holding >= 0 and stated != expected[holding]:
+                identifier = holdings["holding_id"][holding]
+                yield f"holding {identifier}: inventory states {name} as {stated}, it is {expected[holding]}."
+
+
+def replaced(figures: Sequence[float], by: Mapping[int, Fraction]) -> list[float]:
+    """The figures, with others in some places."""
+    found = list(figures)
+    for place, figure in by.items():
+        found[place] = figure.numerator / figure.denominator
+    return found
 
 
 def moves_keep_to_their_cap(facts: Facts) -> Iterator[str]:
     """Deliveries and recalls together are at most ``max_moves``, and as many as the summary counts."""
-    moves = sum(action in ("deliver", "recall") for action in texts(facts.result.allocation["action"]))
+    moves = sum(action in ("deliver", "recall") for action in facts.stated["allocation"].texts("action"))
     most = facts.book.settings.max_moves
     if most is not None and moves > most:
         yield f"allocation: {moves} deliveries and recalls, at most {most} may be."
@@ -67,12 +63,13 @@ def moves_keep_to_their_cap(facts: Facts) -> Iterator[str]:
 def summary_agrees(facts: Facts) -> Iterator[str]:
     """total_cost is the unrounded sum over rows and facilities; total_shortfall, status, bound and gap fit it."""
     summary = facts.result.summary
-    cost, doubt = total(cost for cost, _ in facts.costs), total(doubt for _, doubt in facts.costs)
-    size = total(abs(cost) for cost, _ in facts.costs)
+    paid = total(cost for cost, _ in facts.costs if cost.numerator > 0)
+    earned = total(cost for cost, _ in facts.costs if cost.numerator < 0)
+    cost, size, doubt = paid + earned, paid - earned, total(doubt for _, doubt in facts.costs if doubt)
     total_cost = summary.get("total_cost")
     if not near(total_cost, cost, RELATIVE * (1 + size) + doubt):
         yield f"summary: total_cost is stated as {total_cost!r}, the lines come to {number(cost)}."
-    shortfall = total(facts.required[c] - facts.covered[c] for c in facts.short_calls)
+    shortfall = total(-facts.surplus[call] for call in facts.short_calls)
     shortfall += total(account.shortfall for account in facts.short_accounts)
     stated = summary.get("total_shortfall")
     if not near(stated, shortfall, CENT * (len(facts.short_calls) + len(facts.short_accounts))):
