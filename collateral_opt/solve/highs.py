@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -28,6 +28,7 @@ LOOSER_TOLERANCE = 1e-7
 
 AT_LOWER, BASIC = highspy.HighsBasisStatus.kLower, highspy.HighsBasisStatus.kBasic
 """Where columns and rows stand that no basis speaks of."""
+_TOLERANCES = ("primal_feasibility_tolerance", "dual_feasibility_tolerance")
 _OPTIONS: dict[str, bool | int | float | str] = {
     "output_flag": False,
     "threads": 1,
@@ -35,11 +36,20 @@ _OPTIONS: dict[str, bool | int | float | str] = {
     "random_seed": 0,
     "solver": "simplex",
     "simplex_strategy": 0,  # primal simplex from a primal feasible basis (costs changed), otherwise dual
+    "simplex_scale_strategy": 1,  # as HiGHS thinks best
     "small_matrix_value": 1e-12,  # drop nothing that a schedule could mean
     "mip_abs_gap": 1e-9,
 }
 # Not the mip_feasibility_tolerance: tightened to 1e-9, presolve of some integer programs writes out of bounds (1.15.1).
-_TOLERANCES = ("primal_feasibility_tolerance", "dual_feasibility_tolerance")
+_OPTIONS |= dict.fromkeys(_TOLERANCES, TOLERANCE)
+_DUAL_SIMPLEX = {"simplex_strategy": 1}
+_AFRESH: Sequence[Mapping[str, int | float]] = (
+    _DUAL_SIMPLEX,
+    {**_DUAL_SIMPLEX, **dict.fromkeys(_TOLERANCES, LOOSER_TOLERANCE)},
+    # A program of cents and of trillions, scaled once more, may end in neither.
+    {**_DUAL_SIMPLEX, "simplex_scale_strategy": 0},
+)
+"""The ways to try again where a run ends unclear."""
 _OCCASIONS = (cb.HighsCallbackType.kCallbackSimplexInterrupt, cb.HighsCallbackType.kCallbackMipInterrupt)
 _FEASIBLE_POINT = int(highspy.SolutionStatus.kSolutionStatusFeasible)
 _FINAL = {
@@ -106,7 +116,6 @@ class HighsSession:
         self._stop = _Stop()
         for name, value in {**_OPTIONS, "presolve": self._presolve}.items():
             self._set(name, value)
-        self._set_tolerance(TOLERANCE)
         self._pass(program)
         if self._is_mip:
             # Presolve of some integer programs writes out of bounds (1.15.1), and takes the process with it.
@@ -224,28 +233,21 @@ class HighsSession:
         return bool(self._integer.any())
 
     def _run_until_clear(self) -> None:
-        """Run; settle what presolve says has no answer; where it ends unclear, start afresh by dual simplex, then
-        looser.
+        """Run; settle without presolve what ends unclear, or what presolve says has no answer; where that is unclear
+        too, start :data:`_AFRESH`.
 
         Presolve (1.15.1) takes a program for infeasible in which fixed and bounded columns miss a row by less than the
         tolerance.
         """
         ran = self._highs.run()
-        said = self._highs.getModelStatus()
-        presolved = self._presolve != "off" and said == HighsModelStatus.kInfeasible
-        if presolved or said == HighsModelStatus.kUnboundedOrInfeasible:
-            ran = self._without_presolve()
-        for tolerance in (TOLERANCE, LOOSER_TOLERANCE):
+        is_infeasible = self._highs.getModelStatus() == HighsModelStatus.kInfeasible
+        if self._presolve != "off" and (is_infeasible or not self._is_clear()):
+            ran = self._run_with({})
+        for otherwise in _AFRESH:
             if ran != HighsStatus.kError and self._is_clear():
                 return
             self._check("clearSolver", self._highs.clearSolver())
-            self._set_tolerance(tolerance)
-            self._set("simplex_strategy", 1)
-            try:
-                ran = self._highs.run()
-            finally:
-                self._set("simplex_strategy", _OPTIONS["simplex_strategy"])
-                self._set_tolerance(TOLERANCE)
+            ran = self._run_with(otherwise)
         self._check("run", ran)
 
     def _is_clear(self) -> bool:
@@ -255,12 +257,15 @@ class HighsSession:
             return False
         return said in _CLEAR
 
-    def _without_presolve(self) -> HighsStatus:
-        self._set("presolve", "off")
+    def _run_with(self, otherwise: Mapping[str, int | float]) -> HighsStatus:
+        """Run without presolve, with these options for once."""
+        for name, value in {"presolve": "off", **otherwise}.items():
+            self._set(name, value)
         try:
             return self._highs.run()
         finally:
-            self._set("presolve", self._presolve)
+            for name in ("presolve", *otherwise):
+                self._set(name, {**_OPTIONS, "presolve": self._presolve}[name])
 
     def _read(self) -> Solution:
         said = self._highs.getModelStatus()
@@ -297,10 +302,6 @@ class HighsSession:
 
     def _set(self, option: str, value: bool | int | float | str) -> None:
         self._check(f"setOptionValue({option!r}, {value!r})", self._highs.setOptionValue(option, value))
-
-    def _set_tolerance(self, tolerance: float) -> None:
-        for option in _TOLERANCES:
-            self._set(option, tolerance)
 
     def _check(self, call: str, status: HighsStatus) -> None:
         if status == HighsStatus.kError:

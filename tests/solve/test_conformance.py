@@ -522,17 +522,18 @@ def test_ctrl_c_stops_highs_and_leaves_the_session_usable() -> None:
 
 
 class Stumbling:
-    """A HiGHS whose first runs end with ``first``; it notes the tolerances of every run."""
+    """A HiGHS whose first runs end with ``first``; it notes the tolerance of every run, and how it scales."""
 
     def __init__(self, highs: object, first: list[highspy.HighsModelStatus]) -> None:
         self._highs, self._first, self._said = highs, first, None
-        self.tolerances: list[float] = []
+        self.tries: list[tuple[float, int]] = []
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._highs, name)
 
     def run(self) -> highspy.HighsStatus:
-        self.tolerances.append(self._highs.getOptionValue("dual_feasibility_tolerance")[1])  # type: ignore[attr-defined]
+        options = ("dual_feasibility_tolerance", "simplex_scale_strategy")
+        self.tries.append(tuple(self._highs.getOptionValue(name)[1] for name in options))  # type: ignore[attr-defined, arg-type]
         self._said = self._first.pop(0) if self._first else None
         return self._highs.run()  # type: ignore[attr-defined, no-any-return]
 
@@ -540,17 +541,18 @@ class Stumbling:
         return self._said or self._highs.getModelStatus()  # type: ignore[attr-defined, no-any-return]
 
 
-def test_where_numbers_fail_highs_is_asked_once_more_by_dual_simplex_and_then_looser() -> None:
-    unknown = highspy.HighsModelStatus.kUnknown
+def test_where_numbers_fail_highs_is_asked_afresh_by_dual_simplex_then_looser_then_unscaled() -> None:
+    tries = [(1e-9, 1), (1e-9, 1), (1e-9, 1), (1e-7, 1), (1e-9, 0)]
+    for unclear in range(1, 5):
+        session = HighsSolver().load(TRANSPORT)
+        session._highs = stumbling = Stumbling(session._highs, [highspy.HighsModelStatus.kUnknown] * unclear)
+        assert session.solve().objective == pytest.approx(135)
+        assert stumbling.tries == tries[: unclear + 1]
+        # What was tried once does not stay.
+        assert session.solve().objective == pytest.approx(135) and stumbling.tries[-1] == tries[0]
     session = HighsSolver().load(TRANSPORT)
-    session._highs = stumbling = Stumbling(session._highs, [unknown])
-    assert session.solve().objective == pytest.approx(135)
-    session._highs = looser = Stumbling(session._highs, [unknown, unknown])
-    assert session.solve().objective == pytest.approx(135)
-    session._highs = again = Stumbling(session._highs, [unknown] * 3)
-    assert session.solve().status is Status.FAILED
-    assert stumbling.tolerances[:2] == [1e-9, 1e-9]
-    assert looser.tolerances[:3] == again.tolerances == [1e-9, 1e-9, 1e-7]
+    session._highs = stumbling = Stumbling(session._highs, [highspy.HighsModelStatus.kUnknown] * 5)
+    assert session.solve().status is Status.FAILED and stumbling.tries == tries
 
 
 def test_what_presolve_takes_for_infeasible_is_tried_without_it() -> None:
@@ -574,7 +576,7 @@ def test_unbounded_or_infeasible_is_settled_without_presolve() -> None:
     session = HighsSolver().load(program([-1], [(0, INF)], [[1]], [(0, INF)], [True]))
     session._highs = settled = Stumbling(session._highs, [highspy.HighsModelStatus.kUnboundedOrInfeasible])
     assert session.solve().status is Status.UNBOUNDED
-    assert len(settled.tolerances) == 2
+    assert len(settled.tries) == 2
 
 
 def test_highs_solves_in_other_threads_at_once() -> None:
