@@ -36,7 +36,7 @@ _OPTIONS: dict[str, bool | int | float | str] = {
     "random_seed": 0,
     "solver": "simplex",
     "simplex_strategy": 0,  # primal simplex from a primal feasible basis (costs changed), otherwise dual
-    "simplex_scale_strategy": 1,  # as HiGHS thinks best
+    "simplex_scale_strategy": 2,  # equilibrates rows and columns, the default
     "small_matrix_value": 1e-12,  # drop nothing that a schedule could mean
     "mip_abs_gap": 1e-9,
 }
