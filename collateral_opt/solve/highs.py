@@ -319,8 +319,11 @@ def _by_column(program: Program) -> tuple[NDArray[np.int32], NDArray[np.int32], 
     place = np.asarray(rows.column) * height + rows.row
     coefficient = finite(rows.coefficient, len(rows.row), "coefficients")
     if (place[1:] <= place[:-1]).any():
-        place, position = np.unique(place, return_inverse=True)
-        coefficient = np.bincount(position, coefficient, len(place)).astype(np.float64)
+        # A stable sort takes the rows as they come, block by block in the order of columns, for the few runs they are.
+        order = np.argsort(place, kind="stable")
+        place, coefficient = place[order], coefficient[order]
+        first = np.flatnonzero(np.diff(place, prepend=-1))
+        place, coefficient = place[first], np.add.reduceat(coefficient, first)
     start = np.searchsorted(place, np.arange(program.n_columns) * height)
     return start.astype(np.int32), (place % height).astype(np.int32), coefficient
 
