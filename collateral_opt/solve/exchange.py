@@ -29,49 +29,59 @@ WORTHWHILE = 1e-9
 
 def exchange_all(ledger: Ledger, calls: Iterable[int]) -> None:
     """Exchange lots within each of ``calls`` that is covered until nothing saves money, or each had its turns."""
-    asked = list(calls)
+    cheapest = {j: _cheapest(ledger, j) for j in calls}
     for _ in range(SWEEPS):
         improved = False
-        for j in asked:
+        for j, cheap in cheapest.items():
             if ledger.missing[j] <= 0:
                 turns = 0
-                while turns < TURNS and _turn(ledger, j):
+                while turns < TURNS and _turn(ledger, j, cheap):
                     turns += 1
                 improved |= turns > 0
         if not improved:
             return
 
 
-def _turn(ledger: Ledger, j: int) -> bool:
+def _turn(ledger: Ledger, j: int, cheap: Iterable[int]) -> bool:
     """Make the best exchange at call ``j`` that holds exactly. Says whether there was one."""
-    # Proceeds stay: what they are worth here depends on what funds them elsewhere.
-    edges = _candidates(ledger, [k for k in ledger.lines_of[j] if ledger.funded_by[k] < 0])
+    edges = sorted({*_largest(ledger, j), *cheap})
     lots = np.array([ledger.lots[k] for k in edges], dtype=np.float64)
     lines = np.flatnonzero(lots > 0)
     if not len(lines):
         return False
     saving, gone, come = _savings(ledger, j, edges, lines, lots)
-    best = np.argsort(-saving, axis=None, kind="stable")[:TRIES]
-    for at in best.tolist():
+    for _ in range(TRIES):
+        at = int(np.argmax(saving))
         if saving.flat[at] <= 0:
             return False
         _, a, b = np.unravel_index(at, saving.shape)
         if _exchanged(ledger, j, edges[lines[a]], int(gone.flat[at]), edges[b], int(come.flat[at])):
             return True
+        saving.flat[at] = -np.inf
     return False
 
 
-def _candidates(ledger: Ledger, edges: list[int]) -> list[int]:
-    """The largest lines and the cheapest edges, so that the pairs of them stay few."""
-    lines = sorted((k for k in edges if ledger.lots[k]), key=lambda k: (-ledger.lots[k] * ledger.value[k], k))
-    cheap = sorted(edges, key=lambda k: (ledger.cost_bps[k] * float(ledger.lot_value[k]) / ledger.value[k], k))
-    return sorted({*lines[:MOST], *cheap[:MOST]})
+def _free(ledger: Ledger, j: int) -> list[int]:
+    """The edges of call ``j``; proceeds stay: what they are worth here depends on what funds them elsewhere."""
+    return [k for k in ledger.lines_of[j] if ledger.funded_by[k] < 0]
+
+
+def _largest(ledger: Ledger, j: int) -> list[int]:
+    """The largest lines, so that the pairs of them and the cheapest edges stay few."""
+    lines = (k for k in _free(ledger, j) if ledger.lots[k])
+    return sorted(lines, key=lambda k: (-ledger.lots[k] * ledger.value[k], k))[:MOST]
+
+
+def _cheapest(ledger: Ledger, j: int) -> list[int]:
+    edges = _free(ledger, j)
+    price = dict(zip(edges, ledger.lot_costs[edges].tolist(), strict=True))
+    return sorted(edges, key=lambda k: (price[k] / ledger.value[k], k))[:MOST]
 
 
 def _savings(ledger: Ledger, j: int, edges: list[int], lines: Ints, lots: Floats) -> tuple[Floats, Floats, Floats]:
     """Saving, lots that go and lots that come, of every exchange [size, line, edge]; -inf where it cannot be."""
     value = np.array([ledger.value[k] / ledger.unit[j] for k in edges])
-    cost = np.array([float(ledger.lot_value[k]) for k in edges]) * ledger.cost_bps[edges]
+    cost = ledger.lot_costs[edges]
     room = np.array([ledger.room(k) for k in edges], dtype=np.float64)
     least = np.array([ledger.least[k] - (ledger.line_lots(k) - ledger.lots[k]) for k in edges], dtype=np.float64)
     excess = -ledger.missing[j] / ledger.unit[j]

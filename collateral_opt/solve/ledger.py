@@ -145,6 +145,11 @@ class Ledger:
         return sum(self.room(k) * self.value[k] for k in self.lines_of[j]) - self.missing[j]
 
     @cached_property
+    def lot_costs(self) -> Floats:
+        """What a year of a lot costs on each edge, in base currency times basis points, as near as floats come."""
+        return np.array([float(value) for value in self.lot_value]) * self.cost_bps
+
+    @cached_property
     def turns(self) -> list[int]:
         """The uses in the order in which they are filled: demands by priority, then facilities, the last ones first.
 
