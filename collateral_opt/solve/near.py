@@ -23,7 +23,7 @@ from collateral_opt.solve.executable import is_close_enough, near_to_use, prices
 from collateral_opt.solve.highs import AT_LOWER, BASIC, HighsSession, HighsSolver
 from collateral_opt.solve.ledger import Ledger
 from collateral_opt.solve.linear import MANY, Linear, Standing, corner
-from collateral_opt.solve.passes import COVERED, FACE, Passes
+from collateral_opt.solve.passes import COVERED, Passes
 from collateral_opt.solve.rounding import put_lots, refit, settle, trim_all
 from collateral_opt.solve.seam import Basis, Limits
 from collateral_opt.solve.wide import Wide
@@ -89,14 +89,9 @@ class Known:
         solver = Resuming(self.stands)
         passes = Passes.over(network, solver, limits, Wide(problem, few=few))
         covering = passes.cover_everything()
-        asking = network.uses.asking
-        if np.any(covering.x[-asking:] > COVERED):
+        if np.any(covering.x[-network.uses.asking :] > COVERED):
             return None
-        # Where covering each call costs less than leaving it, the penalty on that is in no price.
-        is_priced = np.all(covering.reduced_cost[-asking:] > FACE)
-        if is_priced:
-            passes.cap_shortfalls(np.maximum(covering.x[-asking:], 0.0) * passes.scaling.column[-asking:])
-        priced = covering if is_priced else passes.in_order(covering)
+        priced = passes.in_order(covering)
         flows = passes.flows(priced, priced)
         return Linear(passes.network, flows, passes, flows, solver, limits)
 

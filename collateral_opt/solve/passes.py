@@ -323,6 +323,9 @@ class Passes:
                 # What the solver's tolerance let pass as covered may not be within reach exactly: so much room is left.
                 found = np.maximum(answer.x[self._shorts], 0.0)
                 self.cap_shortfalls(found * self.scaling.column[self._shorts])
+                if np.all(answer.reduced_cost[self._shorts] > FACE):
+                    # Covering each costs less than leaving it: the penalty on that is in no price.
+                    return answer
                 try:
                     return self.least_cost()
                 except InfeasibleError:
