@@ -274,7 +274,7 @@ class Answer:
         if not len(self.network.switches) and not self.network.has_least.any():
             return self.flows.duals
         short = np.array([float(s) for s in self.shortfalls])
-        found = self.linear.passes.prices_with(self.delivered + self.counted, short)
+        found = self.linear.passes.prices_with(self.delivered + self.counted, short, self.flows.duals)
         return self.flows.duals if found is None else found
 
     @cached_property

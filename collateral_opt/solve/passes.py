@@ -155,12 +155,16 @@ class Passes:
 
         For an integer program, in which lines have switches.
         """
+        self.session.start_from(self._columns_for(x, short))
+
+    def _columns_for(self, x: Floats, short: Floats) -> Floats:
+        """An answer [edges; calls, then reserves] as columns of the scaled program."""
         switches = self.network.switches
         column, at = self.view.columns_of(switches.edge)
         on = np.bincount(switches.switch[at], weights=x[column] > 0, minlength=len(switches)) > 0
         column, switch = self.program.opens
         opened = np.bincount(switch, weights=x[column] > 0) > 0
-        self.session.start_from(np.concatenate([x, short, on, opened]) / self.scaling.column)
+        return np.asarray(np.concatenate([x, short, on, opened]) / self.scaling.column)
 
     def _remember(self, solution: Solution, gain: float, costs: bool) -> None:
         """Keep what proves a bound of costs: duals, and how much less pairs that are not there could make it."""
@@ -354,8 +358,9 @@ class Passes:
         ranks = self.network.uses.priority[: self.network.uses.demands].max(initial=-1) + 1
         return float(self.reached[:ranks].sum())
 
-    def prices_with(self, x: Floats, short: Floats) -> Mapping[Label, float] | None:
-        """The price of each row where just the lines of ``x`` [edges] are there, and nobody is shorter than ``short``.
+    def prices_with(self, x: Floats, short: Floats, near: Mapping[Label, float]) -> Mapping[Label, float] | None:
+        """The price of each row where just the lines of ``x`` [edges] are there, and nobody is shorter than ``short``;
+        they are looked for from prices ``near`` them.
 
         What a line costs for being there is paid whatever its size, and a line that is as small as it may be can only
         grow. None where no linear program has that answer. In basis points a year.
@@ -365,6 +370,10 @@ class Passes:
         self.session.change_column_bounds(alone.lower / column, alone.upper / column)
         self.session.change_row_bounds(self._row_lower, row_upper)
         self.session.change_costs(alone.cost * column / self.scaling.objective)
+        if isinstance(self.session, GuidedSession):
+            prices = np.array([near.get(label, 0.0) for label in self.program.rows.labels])
+            guess = prices * self.scaling.row / self.scaling.objective
+            self.session.begin_near(self._columns_for(x, short), guess)
         solution = self.session.solve(self.limits.now())
         self.session.change_column_bounds(self._lower, self._upper)
         self.session.change_row_bounds(self._row_lower, self._row_upper)

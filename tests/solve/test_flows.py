@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from collateral_opt import read_book
+from collateral_opt.generate import write_book
+from collateral_opt.model.program import dual_bound
+from collateral_opt.network.build import build_network
 from collateral_opt.solve.highs import HighsSolver
-from collateral_opt.solve.passes import cost_bound, solve_flows
+from collateral_opt.solve.passes import Passes, cost_bound, solve_flows, with_lines
+from collateral_opt.solve.seam import Limits
+from collateral_opt.solve.sifting import ColumnGeneration
 from tests.networks import limit, network, with_facility_and_reserve
 
 
@@ -130,3 +137,19 @@ def test_the_call_comes_before_the_reserve_and_borrows_before_it_falls_short():
     assert answer.short == pytest.approx([0, 3], abs=1e-6)
     # 10 at 5 bps, 40 at 20 bps, 50 of B1 at 1 bp.
     assert answer.cost == pytest.approx(10 * 5 + 40 * 20 + 50 * 1, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "solver", [HighsSolver(), ColumnGeneration(HighsSolver(), whole=20)], ids=["whole", "in parts"]
+)
+def test_prices_of_given_lines_prove_what_they_cost(tmp_path: Path, solver) -> None:
+    write_book(tmp_path / "book", holdings=120, calls=10, agreements=4, seed=3)
+    on = build_network(read_book(tmp_path / "book").in_full)
+    _, found = solve_flows(on, HighsSolver())
+    passes = Passes.over(on, solver, Limits())
+    prices = passes.prices_with(found.x, found.short, found.duals)
+    assert prices is not None
+    alone = with_lines(passes.program, passes.view, found.x, found.short)
+    proven = dual_bound(alone, np.array([prices[label] for label in alone.rows.labels]))
+    # The lines are those of the optimum, and a millionth of a call may be left uncovered.
+    assert proven == pytest.approx(found.cost, rel=1e-5) and proven <= found.cost
