@@ -14,6 +14,7 @@ import pytest
 from collateral_opt import Book, read_words
 from collateral_opt.errors import BookError, UsageError
 from collateral_opt.network.build import Problem
+from collateral_opt.network.costs import PairCosts
 from collateral_opt.network.exact import FLOAT
 from collateral_opt.network.facts import Facts, gather
 from collateral_opt.network.rows import in_order, positions, rows
@@ -43,6 +44,8 @@ def changes(book: Book, rng: np.random.Generator) -> Iterator[Book]:
         f"remove:agreement={agreement}",
         f"asset:{held}.price=-3%",
         f"agreement:{agreement}.schedule={schedule_of[other]}",
+        f"agreement:{agreement}.cash_return=+5",
+        "agreement:*.cash_return:EUR=to -4",
         "haircut:all=+0.01",
         *(f"facility:{name}.capacity=-50%" for name in book.facilities["facility_id"]),
         *(f"facility:{name}.access_hours=+2" for name in book.facilities["facility_id"]),
@@ -53,6 +56,8 @@ def changes(book: Book, rng: np.random.Generator) -> Iterator[Book]:
             yield read_words([word])(book)
         except (BookError, UsageError):
             continue
+    if len(book.costs):
+        yield book.with_figures(costs=book.costs.assign(cost_bps=book.costs["cost_bps"] + 5.0))
 
 
 def same(one: Any, two: Any) -> bool:
@@ -78,7 +83,7 @@ def assert_same_facts(taken_over: Facts, anew: Facts) -> None:
 def test_facts_and_pairs_near_a_book_are_those_found_anew(seed: int) -> None:
     book = random_book(seed, "medium", facilities=seed % 2 == 0).to_book()
     near = Problem(gather(book.in_full))
-    assert near.pairs
+    assert len(near.edges())
     asked = 0
     for other in changes(book, np.random.default_rng(seed)):
         asked += 1
@@ -87,7 +92,40 @@ def test_facts_and_pairs_near_a_book_are_those_found_anew(seed: int) -> None:
         taken_over, anew = Problem(facts, near=near), Problem(gather(other.in_full))
         for use in range(len(facts.uses)):
             assert np.array_equal(taken_over.open_to(use), anew.open_to(use)), facts.uses.ids[use]
+        assert same(taken_over.edges(), anew.edges())
     assert asked > 8
+
+
+AGREEMENT = {"agreement_id": "A", "counterparty": "N", "schedule": "s", "cash_return_bps": 4.0}
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "bps"),
+    [
+        ("costs", {"agreement_id": "A", "asset_id": "U", "cost_bps": 20.0}, 20 - 4),
+        ("cash_returns", {"agreement_id": "A", "currency": "USD", "bps": -5.0}, 10 + 5),
+        ("agreements", {**AGREEMENT, "cash_return_bps": 1.0}, 10 - 1),
+    ],
+)
+def test_costs_are_known_only_where_what_they_rest_on_is_the_same(table: str, row: dict[str, Any], bps: float) -> None:
+    """Cash that costs 10 bp and earns 4; each time one table is another, and all other facts are the very same."""
+    common: dict[str, Any] = {
+        "assets": [asset("U", asset_type="cash")],
+        "holdings": [{"holding_id": "H", "asset_id": "U", "quantity": 1e6, "cost_bps": 10.0}],
+        "calls": [{"call_id": "C", "agreement_id": "A", "amount": 10.0, "currency": "USD"}],
+        "schedules": {"s": listing(U=0.0)},
+    }
+    facts = gather(desk(agreements=[AGREEMENT], **common))
+    near = PairCosts(facts)
+    assert near.of_use(0).tolist() == [6]
+    assert PairCosts(facts, near)._known
+    other = gather(desk(**{"agreements": [AGREEMENT], table: [row], **common}))
+    changed = (
+        {"agreements": other.agreements}
+        if table == "agreements"
+        else {"book": facts.book.with_figures(**{table: getattr(other.book, table)})}
+    )
+    assert PairCosts(replace(facts, **changed), near).of_use(0).tolist() == [bps]
 
 
 def test_what_is_found_near_a_problem_is_not_kept_there() -> None:

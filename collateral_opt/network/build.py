@@ -64,8 +64,9 @@ class Problem:
         self._open: dict[tuple[Hashable, ...], Ints] = {} if known is None else known._open.copy()
         self._met: dict[tuple[Hashable, ...], Bools] = {} if known is None else known._met.copy()
         self._whole = whole
-        same = near is not None and facts.sources is near.facts.sources and facts.assets is near.facts.assets
-        self._most: dict[LimitKinds, Floats] = near._most.copy() if near is not None and same else {}
+        self._most: dict[LimitKinds, Floats] = {}
+        if near is not None and facts.sources is near.facts.sources and facts.assets is near.facts.assets:
+            self._most = {kinds: near._most[kinds] for kinds in facts.eligibility.known_kinds & near._most.keys()}
 
     def open_to(self, use: int) -> Ints:
         """The sources from which ``use`` may be given something, in their order."""

@@ -5,7 +5,7 @@ A profile is a schedule with the currency it is read in and the margin type it i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -107,6 +107,11 @@ class Eligibility:
                 name, np.where(limit.counts, limit.group, -1).astype(np.int64), limit.measure
             )
         return self._kinds[name]
+
+    @property
+    def known_kinds(self) -> Set[LimitKinds]:
+        """What :meth:`kinds` has answered so far."""
+        return set(self._kinds.values())
 
     @cached_property
     def posted_margin_types(self) -> dict[str, str | None]:

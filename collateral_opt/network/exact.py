@@ -34,22 +34,14 @@ def in_floats(numbers: Sequence[Fraction]) -> NDArray[np.float64]:
     return np.array([float(number) if number else 0.0 for number in numbers], dtype=np.float64)
 
 
-class Sum:
-    """A sum of fractions, reduced once and not at every step."""
+Ratio = tuple[int, int]
+"""A numerator and a denominator, exact but not in lowest terms: sums and figures need no more."""
 
-    def __init__(self) -> None:
-        self._numerators: dict[int, int] = {}
 
-    def add(self, amount: Fraction) -> None:
-        """Add ``amount``; few denominators occur, so its numerator joins those over the same one."""
-        of = amount.denominator
-        self._numerators[of] = self._numerators.get(of, 0) + amount.numerator
-
-    @property
-    def value(self) -> Fraction:
-        """The sum so far."""
-        parts = [Fraction(numerator, of) for of, numerator in self._numerators.items()]
-        return sum(parts[1:], parts[0]) if parts else Fraction(0)
+def plus(one: Ratio, other: Ratio) -> Ratio:
+    """The sum of two."""
+    (a, of_a), (b, of_b) = one, other
+    return (a + b, of_a) if of_a == of_b else (a * of_b + b * of_a, of_a * of_b)
 
 
 @dataclass(frozen=True)

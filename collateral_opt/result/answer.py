@@ -12,21 +12,12 @@ from typing import NamedTuple
 import numpy as np
 
 from collateral_opt.model.right_sides import marginal_costs
-from collateral_opt.network.exact import exact
+from collateral_opt.network.exact import Ratio, exact, plus
 from collateral_opt.network.network import Floats, Kind, Network
 from collateral_opt.solve.ledger import Ledger
 from collateral_opt.solve.linear import Linear
 from collateral_opt.solve.passes import COVERED, Flows
 from collateral_opt.solve.reserves import count_reserves
-
-Ratio = tuple[int, int]
-"""A numerator and a denominator, exact but not in lowest terms: sums and figures need no more."""
-
-
-def plus(one: Ratio, other: Ratio) -> Ratio:
-    """The sum of two."""
-    (a, of_a), (b, of_b) = one, other
-    return (a + b, of_a) if of_a == of_b else (a * of_b + b * of_a, of_a * of_b)
 
 
 class Line(NamedTuple):

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from collateral_opt.book import Book
-from collateral_opt.network.exact import exact
+from collateral_opt.network.exact import Ratio, exact, plus
 from collateral_opt.network.network import BlockKey, View
-from collateral_opt.result.answer import Answer, Line, Ratio, Stay, plus
+from collateral_opt.result.answer import Answer, Line, Stay
 from collateral_opt.result.changes import changes
 from collateral_opt.result.measure import measured
 from collateral_opt.result.reasons import reason_for_shortfall
@@ -50,14 +50,11 @@ def cents(value: Fraction | float) -> float:
     """Rounded to the cent, half a cent to the even one, never minus zero."""
     if isinstance(value, float):
         return round(float(value), 2) + 0.0  # numpy's own round is of the product with 100
-    return _cents(value.as_integer_ratio())
+    return cents_of(value.as_integer_ratio())
 
 
-# Many groups have one cap, of most there is nothing, and a what-if moves few of them.
-_rounded = lru_cache(maxsize=2**12)(cents)
-
-
-def _cents(value: Ratio) -> float:
+def cents_of(value: Ratio) -> float:
+    """The same of a ratio."""
     numerator, denominator = value
     whole, rest = divmod(100 * numerator, denominator)
     more = 2 * rest > denominator or (2 * rest == denominator and whole % 2 == 1)
@@ -123,10 +120,10 @@ def _delivered(answer: Answer, line: Line) -> Row:
         answer.network.assets.ids[line.asset],
         "deliver",
         units / unit,
-        _cents(line.worth),
+        cents_of(line.worth),
         _haircut(line.factor),
-        _cents(line.counts),
-        _cents(line.paid),
+        cents_of(line.counts),
+        cents_of(line.paid),
     )
 
 
@@ -190,9 +187,9 @@ def _calls(answer: Answer) -> list[Row]:
             (
                 identifier,
                 cents(required),
-                _cents(plus(required.as_integer_ratio(), (-missing, unit))),
+                cents_of(plus(required.as_integer_ratio(), (-missing, unit))),
                 _shown(Fraction(shortfall, unit)),
-                _cents((max(0, -missing), unit)),
+                cents_of((max(0, -missing), unit)),
                 np.nan if shortfall else marginal[j] + 0.0,
                 reason_for_shortfall(answer, j) if shortfall else None,
             )
@@ -283,6 +280,10 @@ def _reserves(answer: Answer) -> list[Row]:
     return rows
 
 
+# Many groups have one cap, of most there is nothing, and a what-if moves few of them.
+_limit_cents = lru_cache(maxsize=2**12)(cents)
+
+
 def _limits(answer: Answer) -> list[Row]:
     """Every group of every limit that an eligible edge or a posted asset touches, at its tightest cap."""
     network = answer.network
@@ -302,7 +303,7 @@ def _limits(answer: Answer) -> list[Row]:
             before = known.get(group)
             known[group] = row if before is None else (*min(before[:3], row[:3]), before[3] + row[3])
     return [
-        (*named, group, _rounded(used), _rounded(cap), price)
+        (*named, group, _limit_cents(used), _limit_cents(cap), price)
         for named, groups in sorted(tightest.items())
         for group, (_, used, cap, price) in sorted(groups.items())
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from math import isfinite
 from typing import Any
 
@@ -101,19 +100,17 @@ class Places:
     """Where everything that a change may name stands in the tables of a book."""
 
     def __init__(self, book: Book) -> None:
-        self._tables = {"call": book.calls, "asset": book.assets, "holding": book.holdings, "facility": book.facilities}
+        tables = {"call": book.calls, "asset": book.assets, "holding": book.holdings, "facility": book.facilities}
+        # Read now: the tables may be written to while a session goes on.
+        self._names = {thing: table[f"{thing}_id"].tolist() for thing, table in tables.items()}
+        self._is_cash: Bools = np.asarray(book.assets["asset_type"].to_numpy() == "cash", dtype=bool)
         self._known: dict[str, Mapping[str, int]] = {}
 
     def _places(self, thing: str) -> Mapping[str, int]:
-        """By identifier; read when something of the kind is first named."""
+        """By identifier; made when something of the kind is first named."""
         if thing not in self._known:
-            names = self._tables[thing][f"{thing}_id"].tolist()
-            self._known[thing] = {name: at for at, name in enumerate(names)}
+            self._known[thing] = {name: at for at, name in enumerate(self._names[thing])}
         return self._known[thing]
-
-    @cached_property
-    def _is_cash(self) -> Bools:
-        return np.asarray(self._tables["asset"]["asset_type"].to_numpy() == "cash", dtype=bool)
 
     def of(self, change: Change) -> PlacedChange:
         """``change`` by position; :class:`UsageError` says everything that is wrong with it."""

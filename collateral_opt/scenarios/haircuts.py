@@ -27,6 +27,9 @@ Say = Callable[[str], None]
 Note = Callable[[str, str, Fraction, Fraction], None]
 """Told of a `rule` or a `line`, its name, and its haircut before and after."""
 
+KEPT = 16
+"""So many different sets of assets are told again by the same criterion; it may name most of a book's assets."""
+
 
 def _nobody(thing: str, name: str, old: Fraction, new: Fraction) -> None:
     """Nobody wants to know."""
@@ -137,8 +140,8 @@ def _only(assets: Facts, inside: Bools) -> Criterion:
         few = inside if inside.all() or inside.sum() * 2 <= len(inside) else ~inside
         named = ColumnIn(column="asset_id", values=tuple(assets.assets["asset_id"].to_numpy()[few].tolist()))
         only = named if few is inside else Not(criterion=named)
-        if not assets.has_room:
-            return only
+        if len(known) >= KEPT:
+            known.pop(next(iter(known)), None)
         known[key] = only
     found: Criterion = known[key]
     return found

@@ -45,8 +45,9 @@ class Headroom:
         """The rows of supply, of each limit, of releases, and of odd lots."""
         self._full: list[int] = []
         self._takes: Entries = [[] for _ in range(len(view.edge))]
-        """By column the rows that a lot uses up, and how much of each; ``_gives`` those in which it makes room."""
+        """By column the rows that a lot uses up, and how much of each."""
         self._gives: Entries = [[] for _ in range(len(view.edge))]
+        """By column the rows in which a lot makes room, and how much in each."""
         anew = list(range(len(self._parts)))
         if near is not None and near._is_of(network):
             anew = self._take_over(near)
@@ -111,7 +112,10 @@ class Headroom:
         return column
 
     def _is_of(self, network: Network) -> bool:
-        """Whether these rows are of pairs and limits that ``network`` has too, wherever what they say may differ."""
+        """Whether these rows are of pairs and limits that ``network`` has too, wherever what they say may differ.
+
+        Nothing is taken over with recalls or releases in either network, nor of rows most of which are of no use.
+        """
         known = self._network
         if any(len(n.sources.recallable) or n.releases for n in (known, network)):
             return False
@@ -198,7 +202,7 @@ def _netted(row: list[int], column: list[int], ratios: list[Ratio]) -> Iterable[
 
 
 def _are_repriced(now: Network, then: Network, edge: Ints) -> Bools:
-    """Which of ``edge`` have lots of another worth or size."""
+    """Which of ``edge`` have lots of another worth or size; of networks without recalls, which alone have odd lots."""
     repriced = np.zeros(len(edge), dtype=bool)
     if now.assets is not then.assets:
         asset, names = now.edge_asset[edge], ("price", "price_factor", "rate", "lot")
@@ -229,7 +233,7 @@ def _is_same(now: Any, then: Any, but: AbstractSet[str] = frozenset()) -> bool:
     if type(now) is not type(then):
         return False
     if isinstance(now, np.ndarray):
-        return bool(now.tobytes() == then.tobytes())
+        return now.dtype == then.dtype and now.shape == then.shape and bool(now.tobytes() == then.tobytes())
     if is_dataclass(now):
         names = now.__dataclass_fields__
         return all(name in but or _is_same(getattr(now, name), getattr(then, name)) for name in names)

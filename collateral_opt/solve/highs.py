@@ -142,7 +142,7 @@ class HighsSession:
             start,
             row,
             coefficient,
-            self._integer.astype(np.int32),
+            self._integer.astype(np.int32),  # for linear programs too: without kinds HiGHS reads past the end (1.15.1)
         )
         self._check("passModel", status)
 
@@ -234,7 +234,7 @@ class HighsSession:
 
     def _run_until_clear(self) -> None:
         """Run; settle without presolve what ends unclear, or what presolve says has no answer; where that is unclear
-        too, start :data:`_AFRESH`.
+        too, try each of :data:`_AFRESH` from nothing.
 
         Presolve (1.15.1) takes a program for infeasible in which fixed and bounded columns miss a row by less than the
         tolerance.

@@ -1,7 +1,7 @@
 """An exact account of what is delivered, in whole lots: what each line may still take, and what each call still lacks.
 
-The rows are those of :mod:`collateral_opt.model.constraints`, read in exact arithmetic and scaled to integers, so
-that cover holds to the last fraction of a cent and no holding or limit is exceeded by one.
+Cover is counted here, and what rows leave in :mod:`collateral_opt.solve.headroom`: both in integers, so that cover
+holds to the last fraction of a cent and no holding or limit is exceeded by one.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ class Ledger:
     :meth:`addable` and :meth:`removable` say what keeps every row; :meth:`add` does as it is told. ``missing[j]`` is
     what use ``j`` lacks: a call its amount, a facility what is spent of it beyond what it was given, an agreement what
     it requires beyond what lies there and replaces what was recalled. Reserves are not on the ledger: what they count
-    is set aside first (``set_aside``, market value per source). Rows that are the same on a ledger ``near`` this one,
-    of whatever book, are taken over from it.
+    is set aside first (``set_aside``, market value per source). Rows that are the same in the headroom ``near`` this
+    one's, of whatever book, are taken over from it.
     """
 
     def __init__(
-        self, network: Network, edge: Ints, set_aside: Mapping[int, Fraction], near: Ledger | None = None
+        self, network: Network, edge: Ints, set_aside: Mapping[int, Fraction], near: Headroom | None = None
     ) -> None:
         self.network = network
         self.edge = edge
@@ -67,9 +67,7 @@ class Ledger:
         pins = [network.pinned.get(e, (0, None)) for e in edge.tolist()]
         self.floor = [least for least, _ in pins]
         self._ceiling = [most for _, most in pins]
-        self.headroom: Headroom = Headroom(
-            view, self._lot_units, self._unit, set_aside, None if near is None else near.headroom
-        )
+        self.headroom = Headroom(view, self._lot_units, self._unit, set_aside, near)
         self._scale_cover()
         self.lines_of: list[list[int]] = [[] for _ in network.uses.ids]
         for k, j in enumerate(self.use):
@@ -320,13 +318,13 @@ class Ledger:
                 self.add(k, then - now)
 
 
-@lru_cache(maxsize=2**17)
+@lru_cache(maxsize=2**14)
 def _lot_value(lot: float, above: int, below: int) -> Fraction:
     """Value of a lot at a price of ``above / below``: many ledgers are made of the same few."""
     return exact(lot) * Fraction(above, below)
 
 
-@lru_cache(maxsize=2**17)
+@lru_cache(maxsize=2**14)
 def _lots_for(quantity: float, lot: float) -> int:
     """How many lots make ``quantity`` at least."""
     return ceil(exact(quantity) / exact(lot))

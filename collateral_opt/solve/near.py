@@ -20,6 +20,7 @@ from collateral_opt.model.program import Floats, Program
 from collateral_opt.network.build import Problem
 from collateral_opt.network.network import Bools, Edges, Ints, Network, Sources, Uses
 from collateral_opt.solve.executable import is_close_enough, near_to_use, prices_of_cover
+from collateral_opt.solve.headroom import Headroom
 from collateral_opt.solve.highs import AT_LOWER, BASIC, HighsSession, HighsSolver
 from collateral_opt.solve.ledger import Ledger
 from collateral_opt.solve.linear import MANY, Linear, Standing, corner
@@ -39,15 +40,15 @@ FEW = 4
 
 @dataclass(frozen=True)
 class Known:
-    """What was found for a book: ``flow`` and ``lots`` [edges of ``network``], and by label where the columns and rows
-    of its program stood.
+    """What was found for a book: ``flow`` and ``lots`` [edges of ``network``], by label where the columns and rows of
+    its program stood, and the ``headroom`` of its ledger, from which rows that are the same are taken over.
     """
 
     network: Network
     flow: Floats
     lots: Ints
     stands: Standing
-    ledger: Ledger
+    headroom: Headroom
 
     @classmethod
     def of(cls, problem: Problem, linear: Linear, ledger: Ledger) -> Known | None:
@@ -71,7 +72,7 @@ class Known:
             flow=passes.flows(found, found).x,
             lots=lots,
             stands=stands,
-            ledger=ledger,
+            headroom=ledger.headroom,
         )
 
     def linear(self, problem: Problem, limits: Limits) -> Linear | None:
@@ -109,7 +110,7 @@ class Known:
         anew, moving = (self._asks_otherwise(network) | _lacking(network, wanted) for wanted in (lots, follows))
         moving[network.edges.use[follows != lots]] = True
         edge = near_to_use(network, flows, (lots > 0) | (follows > 0), (anew | moving)[network.edges.use], OTHERS)
-        ledger, price = Ledger(network, edge, {}, self.ledger), prices_of_cover(network, flows)[edge]
+        ledger, price = Ledger(network, edge, {}, self.headroom), prices_of_cover(network, flows)[edge]
         tried = [(follows, moving)] if np.count_nonzero(anew) > FEW else [(lots, anew), (follows, moving)]
         for wanted, among in tried:
             put_lots(ledger, wanted[edge].tolist())
@@ -187,15 +188,15 @@ class Resuming:
 
     def __init__(self, stands: Standing) -> None:
         self._inner = HighsSolver()
-        self._stands = stands
+        # Not ``stands``: its labels keep the network alive that they are of, and answers keep their solver.
+        self._column, self._row = stands.column, stands.row
 
     def load(self, program: Program) -> HighsSession:
         session = self._inner.load_growing(program)
-        column, row = self._stands.column, self._stands.row
         session.resume(
             Basis(
-                [column.get(label, AT_LOWER) for label in program.column_labels],
-                [row.get(label, BASIC) for label in program.rows.labels],
+                [self._column.get(label, AT_LOWER) for label in program.column_labels],
+                [self._row.get(label, BASIC) for label in program.rows.labels],
             )
         )
         return session

@@ -53,17 +53,17 @@ def put_lots(ledger: Ledger, wanted: Sequence[int]) -> None:
         if lots:
             whole[line] += lots
     least = zip(ledger.line, wanted, ledger.least, ledger.floor, strict=True)
-    put = [max(lots if lots and whole[line] >= fewest else 0, floor) for line, lots, fewest, floor in least]
-    ledger.restore(put)
+    kept = [max(lots if lots and whole[line] >= fewest else 0, floor) for line, lots, fewest, floor in least]
+    ledger.restore(kept)
     if not ledger.overspent_budgets:
         return
     # One line after another, the largest first, and none that goes beyond a budget.
-    ledger.restore((0,) * len(put))
+    ledger.restore((0,) * len(kept))
     size = [float(lots * value) for lots, value in zip(wanted, ledger.lot_value, strict=True)]
     for k in np.lexsort((-np.array(size), np.array(ledger.floor) <= 0)).tolist():
-        if not put[k]:
+        if not kept[k]:
             continue
-        ledger.add(k, put[k])
+        ledger.add(k, kept[k])
         if ledger.overspent_budgets and not ledger.floor[k]:
             ledger.add(k, -ledger.lots[k])
 
@@ -156,7 +156,8 @@ def _plan(
 ) -> tuple[tuple[float, float, int], int, int, int | None]:
     """Whole lots of ``main`` without excess, then the cheapest edge that covers the rest: key, main, lots, closing.
 
-    ``room`` are the edges that take more, by price, and the most lots that each may take.
+    ``room`` are the edges that take more, by price, and the most lots that each may take. The search for the edge that
+    closes it ends early on the ground that no price is below zero: were one, the plan might not be the cheapest.
     """
     missing = ledger.missing[j]
     whole = missing // ledger.value[main]

@@ -47,7 +47,8 @@ PER_SOURCE = 2
 AFRESH = 0.5
 """Where more than this share of the part's columns join, it is loaded anew, and not continued from its basis."""
 SHRUNK = 0.5
-"""Where less than this share of the columns can still move, they are solved apart: the part would be of little use."""
+"""Where less than this share of the columns can still move, they are solved apart, or join the part where that can
+grow and they are few."""
 AT_BOUND = 1e-9
 """A column this near to its bound is there."""
 BROKEN = 1e-7

@@ -14,7 +14,8 @@ from collateral_opt.solve.seam import Limits
 def matched(book: Book) -> Problem:
     """The book as a problem that knows its eligible pairs."""
     problem = Problem(gather(book.in_full))
-    assert problem.pairs
+    for use in range(len(problem.facts.uses)):
+        problem.open_to(use)
     return problem
 
 

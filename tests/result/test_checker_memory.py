@@ -146,6 +146,17 @@ def test_a_long_table_is_not_remembered(monkeypatch: pytest.MonkeyPatch, asked: 
     assert not memory._READINGS
 
 
+def test_assets_out_of_play_are_not_looked_at(monkeypatch: pytest.MonkeyPatch, asked: list[str]) -> None:
+    """Four assets are held; a fifth neither makes the table long nor, changed, makes it another one."""
+    monkeypatch.setattr(memory, "ROWS", 4)
+    first = book()
+    idle = first.assets.iloc[[3]].assign(asset_id="IDLE")
+    for sector in ("banks", "mines"):
+        five = pd.concat([first.assets, idle.assign(sector=sector)], ignore_index=True)
+        assert check(first.replace(assets=five), answer()) == ()
+    assert asked == ["S"]
+
+
 # --- what is never taken for what it was ------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from collateral_opt import optimise
 from collateral_opt.book import Book
 from collateral_opt.result.checker import check
 from tests.result.reoptimised import (
@@ -114,6 +115,44 @@ def test_what_no_figure_can_show_of_rows_together_is_kept_with_them() -> None:
     assert "G1: no shortfall is stated" in broken(
         in_two({"quantity": 5_000.00000000003}, {"quantity": 95_000}), answer()
     )
+
+
+# 499.99999999999996 and 500.00000000000003 together; the nearest figures lie below the one and above the other.
+BELOW = ([166.66666666666666, 333.3333333333333], 499.99999999999994)
+ABOVE = ([166.66666666666666, 333.33333333333337], 500.00000000000006)
+
+
+def junk_rows(quantities: list[float], **cells: Any) -> list[Row]:
+    return [{**TABLES["posted"][2], "quantity": quantity, **cells} for quantity in quantities]
+
+
+@pytest.mark.parametrize("lot", [1, 1000])
+@pytest.mark.parametrize(("quantities", "shown"), [BELOW, ABOVE])
+def test_what_no_figure_can_show_of_rows_together_is_recalled_with_them(
+    quantities: list[float], shown: float, lot: int
+) -> None:
+    """JUNK in two free rows and one of 100 that is locked; the next figures on either side are refused."""
+    junk = [*junk_rows(quantities), *junk_rows([100.0], locked=True)]
+    on = book(assets={"JUNK": {"lot_size": lot}}, posted=[*TABLES["posted"][:2], *junk])
+    kept = (*JUNK[:5], "keep", 100.0, 100.0, 1.0, 0.0, 0.0)
+    below, above = np.nextafter(shown, 0.0).item(), np.nextafter(shown, 1000.0).item()
+    found = {
+        recalled: check(on, answer([*with_lines({AT_JUNK: (*JUNK[:6], recalled, recalled, 1.0, 0.0, 0.0)}), kept]))
+        for recalled in (shown, below, above)
+    }
+    assert found[shown] == ()
+    assert len(found[below]) == 1
+    assert len(found[above]) == 2
+    assert all("whole rows and whole lots" in found[recalled][-1] for recalled in (below, above))
+    assert "of it is not locked" in found[above][0]
+
+
+@pytest.mark.parametrize(("quantities", "shown"), [BELOW, ABOVE])
+def test_rows_that_no_figure_can_show_together_are_recalled_by_a_run(quantities: list[float], shown: float) -> None:
+    """JUNK counts nothing, and to keep it costs 50 bp: all of it comes back."""
+    result = optimise(book(posted=[TABLES["posted"][0], *junk_rows(quantities, cost_bps=50)]))
+    junk = result.allocation[result.allocation["asset_id"] == "JUNK"]
+    assert list(zip(junk["action"], junk["quantity"], strict=True)) == [("recall", shown)]
 
 
 def test_locked_rows_stay() -> None:

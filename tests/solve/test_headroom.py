@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +26,7 @@ def bond_and_cash(
     *, quantity: float = 1000.0, price: float = 1.0, factor: str = "0.5", required: str = "1000", posted: str = "0"
 ) -> Network:
     """A bond in lots of 10 and cash in lots of 1 for one call; of the bond no more than 40 % of what is required after
-    haircut, of cash no more than 250.
+    haircut, of cash no more than 250. Other cash and another call form no pairs.
     """
     of_bond = limit(
         "requirement", "value_after_haircut", [0], [0], [0],
@@ -31,15 +34,28 @@ def bond_and_cash(
     )  # fmt: skip
     of_cash = limit("money", "market_value", [1], [0], [1], figure=250.0)
     return network(
-        [("B", price, 10, quantity), ("K", 1, 1, 300)],
-        [("C", "1000")],
+        [("B", price, 10, quantity), ("K", 1, 1, 300), ("L", 1, 1, 150)],
+        [("C", "1000"), ("D", "1000")],
         [(0, 0, factor, 5), (0, 1, "1", 25)],
         [of_bond, of_cash],
     )
 
 
-def rows_of(net: Network, near: Headroom | None = None) -> Headroom:
-    return Headroom(View(net, np.arange(2), EXACT), [int(10 * net.assets.price[0]), 1], 1, {}, near)
+def rows_of(net: Network, near: Headroom | None = None, set_aside: Mapping[int, Fraction] = {}) -> Headroom:
+    return Headroom(View(net, np.arange(2), EXACT), [int(10 * net.assets.price[0]), 1], 1, set_aside, near)
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Of how many limits each headroom from here on makes rows of its own."""
+    limits, counts = headroom.limits, list[int]()
+
+    def counted(view: View) -> list[headroom.Rows]:
+        counts.append(len(view.network.limits))
+        return limits(view)
+
+    monkeypatch.setattr(headroom, "limits", counted)
+    return counts
 
 
 @pytest.mark.parametrize(
@@ -59,19 +75,11 @@ def rows_of(net: Network, near: Headroom | None = None) -> Headroom:
     ],
 )
 def test_rows_of_what_changed_are_made_anew_and_the_others_taken_over(
-    changed: dict[str, float | str], bonds: int, blocks: int, monkeypatch: pytest.MonkeyPatch
+    changed: dict[str, float | str], bonds: int, blocks: int, made: list[int]
 ) -> None:
-    known, net = rows_of(bond_and_cash()), bond_and_cash(**changed)  # type: ignore[arg-type]
-    made: list[int] = []
-
-    def counted(view: View) -> list[headroom.Rows]:
-        made.append(len(view.network.limits))
-        return limits(view)
-
-    limits = headroom.limits
-    monkeypatch.setattr(headroom, "limits", counted)
-    rows = rows_of(net, known)
-    assert made == [blocks]
+    known = rows_of(bond_and_cash())
+    rows = rows_of(bond_and_cash(**changed), known)  # type: ignore[arg-type]
+    assert made == [2, blocks]
     assert (rows.most(0), rows.most(1)) == (bonds, 250)
     assert (known.most(0), known.most(1)) == (80, 250)
 
@@ -87,10 +95,48 @@ def test_a_row_is_broken_only_where_a_line_takes_of_it() -> None:
     assert rows.broken() == []
 
 
-def test_rows_of_other_pairs_are_not_taken_over() -> None:
-    known, net = rows_of(bond_and_cash()), bond_and_cash()
-    other = replace(net, sources=replace(net.sources, ids=["B", "L"]))
-    assert rows_of(other, known).most(0) == 80
+def test_what_is_set_aside_is_not_there_and_is_again_where_it_is_not() -> None:
+    aside = {0: Fraction(500)}
+    known = rows_of(bond_and_cash())
+    # 500 of the bond's 1,000 are no one's.
+    with_less = rows_of(bond_and_cash(), known, aside)
+    assert (with_less.most(0), with_less.most(1)) == (50, 250)
+    assert rows_of(bond_and_cash(), with_less, aside).most(0) == 50
+    assert rows_of(bond_and_cash(), with_less).most(0) == 80
+
+
+@pytest.mark.parametrize(
+    ("part", "otherwise", "cash"),
+    [
+        # Of the other cash there are 150.
+        ("edges", {"source": np.array([0, 2])}, 150),
+        ("edges", {"use": np.array([0, 1])}, 250),
+        ("sources", {"asset": np.array([0, 2, 1])}, 250),
+        ("sources", {"ids": ["B", "M", "L"]}, 250),
+        ("assets", {"ids": ["asset B", "asset M", "asset L"]}, 250),
+        ("uses", {"ids": ["C", "E"]}, 250),
+    ],
+)
+def test_rows_of_other_pairs_are_not_taken_over(
+    part: str, otherwise: dict[str, Any], cash: int, made: list[int]
+) -> None:
+    net = bond_and_cash()
+    other = replace(net, **{part: replace(getattr(net, part), **otherwise)})
+    rows = rows_of(other, rows_of(net))
+    assert (rows.most(0), rows.most(1)) == (80, cash)
+    assert made == [2, 2]
+
+
+def test_rows_of_other_limits_are_not_taken_over(made: list[int]) -> None:
+    net = bond_and_cash()
+    other = replace(net, limits=[net.limits[0], replace(net.limits[1], label="another")])
+    rows_of(other, rows_of(net))
+    assert rows_of(replace(net, limits=net.limits[:1]), rows_of(net)).most(1) == 300
+    assert made == [2, 2, 2, 1]
+
+
+def test_of_pairs_that_were_not_looked_at_rows_are_made_anew() -> None:
+    net = bond_and_cash()
     only_cash = Headroom(View(net, np.array([1]), EXACT), [1], 1, {})
     # The bond's rows are not among those of a ledger without it, and the cash keeps its own.
     both = rows_of(net, only_cash)
@@ -126,8 +172,8 @@ def test_a_ledger_near_another_has_the_room_of_one_made_anew(tmp_path: Path, wor
     known = solved(other, near=base).answer.ledger
     ledgers = [
         Ledger(network, edge, {}),
-        Ledger(network, edge, {}, base.answer.ledger),
-        Ledger(network, edge, {}, known),
+        Ledger(network, edge, {}, base.answer.ledger.headroom),
+        Ledger(network, edge, {}, known.headroom),
     ]
     first, *others = ledgers
     for lots in (found.ledger.snapshot(), (0,) * len(edge)):

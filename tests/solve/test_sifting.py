@@ -321,6 +321,38 @@ def test_where_few_columns_can_move_they_are_solved_at_once() -> None:
     assert inner.given[-1] < program.n_columns
 
 
+class CountingGrowth(Counting):
+    """The same, and of programs that may grow."""
+
+    def load_growing(self, program: Program) -> HighsSession:
+        self.given.append(program.n_columns)
+        return HighsSolver().load_growing(program)
+
+
+def test_where_few_columns_can_move_they_join_a_part_that_can_grow() -> None:
+    inner, program, rounds = CountingGrowth(), desk(1, 200, 4), list[Round]()
+    session = ColumnGeneration(inner, rounds.append, whole=60).load(program)
+    first = session.solve()
+    before, seen = len(inner.given), len(rounds)
+    moves = np.arange(program.n_columns) % 16 == 0
+    upper = np.where(moves, program.upper, first.x)
+    changed = replace(
+        program,
+        lower=np.minimum(np.where(moves, program.lower, first.x), upper),
+        upper=upper,
+        cost=program.cost + np.random.default_rng(1).integers(-3, 4, program.n_columns),
+    )
+    session.change_column_bounds(changed.lower, changed.upper)
+    session.change_costs(changed.cost)
+    second = session.solve()
+    assert_agrees(changed, second, HighsSolver().load(changed).solve(), "highs")
+    assert second.objective < float(changed.cost @ first.x) - 0.1
+    assert len(inner.given) == before
+    # All that can move is in the part at once.
+    assert len(rounds) == seen + 1
+    assert rounds[seen - 1].columns < rounds[seen].columns < program.n_columns
+
+
 def test_every_round_is_told_and_the_bound_never_falls() -> None:
     rounds: list[Round] = []
     program = desk(3, 400, 6)

@@ -233,7 +233,7 @@ def caps_of(facts: Facts, basket: Basket, limit: LimitMatch, asset: int) -> Caps
 
 
 def has_the_same_caps(limit: LimitMatch) -> bool:
-    """Whether every group has, whatever its assets."""
+    """Whether the caps are the same for every group."""
     return all(
         cap.of in ("requirement", "posted")
         or (cap.of == "money" and cap.per_asset is None and limit.measure != "quantity")

@@ -30,7 +30,7 @@ def inputs_fit_what_they_name(facts: Facts) -> Iterator[str]:
 
 def facilities_take_from_earlier_ones(facts: Facts) -> Iterator[str]:
     """Another facility's proceeds only where that one's ``access_hours`` is strictly smaller."""
-    hours = facts.terms.column("facilities", "access_hours")
+    hours = facts.terms.tables["facilities"]["access_hours"]
     for line in facts.inputs:
         if line.producer >= 0 and not hours[line.producer] < hours[line.facility]:
             yield (

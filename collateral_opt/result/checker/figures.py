@@ -23,6 +23,8 @@ RELATIVE = Fraction(1, 10**9)
 """Agreement asked of figures that are not stated to the cent (caps, bounds, sums of many lines)."""
 HALF_A_CENT = CENT / 2 + CENT * RELATIVE
 """How far a figure may be from the truth that is stated to the cent."""
+HAIRCUT_TOLERANCE = Fraction(1, 10**12)
+"""How far a stated haircut may be from the true one: what floats make of it."""
 NOTHING, ONE = Fraction(0), Fraction(1)
 
 
@@ -74,24 +76,34 @@ def is_number(value: Any) -> bool:
 
 def near(stated: Any, true: Fraction, tolerance: Fraction) -> bool:
     """Whether a figure is a number within ``tolerance`` of the truth, or as close as a float can come."""
-    # Divided as integers, which is how a fraction becomes a float, and this is where most of a check's time goes.
-    nearly, room = true.numerator / true.denominator, tolerance.numerator / tolerance.denominator
-    # Rounded to floats the three figures are off by some parts in 10^16 of themselves: less than the last term below
-    # allows for the truth, and than is taken off the tolerance. What floats cannot tell is told exactly.
-    if type(stated) is float and abs(stated - nearly) <= room * (1 - 1e-12):
-        return True
-    return is_number(stated) and abs(exact(stated) - true) <= tolerance + abs(true) / 10**15
+    return _surely_near(stated, true, _room(tolerance)) or (
+        is_number(stated) and abs(exact(stated) - true) <= tolerance + abs(true) / 10**15
+    )
 
 
 def strays(stated: Iterable[Any], true: Iterable[Fraction], tolerance: Fraction) -> set[int]:
     """Where the figures of a column are not :func:`near` the true ones; most are told at a glance."""
-    room = tolerance.numerator / tolerance.denominator * (1 - 1e-12)
+    room = _room(tolerance)
     return {
         at
         for at, (figure, truth) in enumerate(zip(stated, true, strict=True))
-        if not (type(figure) is float and abs(figure - truth.numerator / truth.denominator) <= room)
-        and not near(figure, truth, tolerance)
+        if not _surely_near(figure, truth, room) and not near(figure, truth, tolerance)
     }
+
+
+def _surely_near(stated: Any, true: Fraction, room: float) -> bool:
+    """Whether floats alone can tell that a figure is :func:`near` the truth; what they cannot is told exactly.
+
+    Rounded to floats, the truth and the difference are off by some parts in 10^16 of themselves: of the truth, that
+    is less than the part in 10^15 that ``near`` allows it; of the difference, than :func:`_room` takes off.
+    """
+    # Divided as integers, which is how a fraction becomes a float, and this is where most of a check's time goes.
+    return type(stated) is float and abs(stated - true.numerator / true.denominator) <= room
+
+
+def _room(tolerance: Fraction) -> float:
+    """A tolerance as a float, less a part in 10^12 for what rounding makes of it and of what is held against it."""
+    return tolerance.numerator / tolerance.denominator * (1 - 1e-12)
 
 
 def agrees(stated: Any, true: Fraction) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
 from collateral_opt.result.checker.facts import Facts
-from collateral_opt.result.checker.figures import CENT, NOTHING, near, number, to_the_cent
+from collateral_opt.result.checker.figures import CENT, HAIRCUT_TOLERANCE, NOTHING, near, number, to_the_cent
 from collateral_opt.result.checker.posted import Posting, cost_of_stated
 
 
@@ -27,10 +27,10 @@ def what_is_posted_is_kept_or_recalled(facts: Facts) -> Iterator[str]:
 
 
 def locked_rows_stay(facts: Facts) -> Iterator[str]:
-    """No more is recalled than is not locked."""
+    """No more is recalled than is not locked, as far as a figure can show what several rows are together."""
     for posting in facts.postings:
         free = posting.quantity - posting.locked
-        if posting.recalled > free:
+        if float(posting.recalled) > float(free):
             yield f"{posting.name}: {number(posting.recalled)} is recalled, only {number(free)} of it is not locked."
 
 
@@ -39,13 +39,18 @@ def recalls_are_whole_rows_or_lots(facts: Facts) -> Iterator[str]:
     for posting in facts.postings:
         most = sum(row.quantity // posting.lot for row in posting.free)
         if posting.recalled and not any(
-            (posting.recalled - odd) % posting.lot == 0 and least <= (posting.recalled - odd) // posting.lot <= most
-            for odd, least in parts_over_lots(posting).items()
+            is_shown_as_recalled(posting, odd, least, most) for odd, least in parts_over_lots(posting).items()
         ):
             yield (
                 f"{posting.name}: {number(posting.recalled)} is recalled, which whole rows and whole lots of"
                 f" {number(posting.lot)} do not make."
             )
+
+
+def is_shown_as_recalled(posting: Posting, odd: Fraction, least: int, most: int) -> bool:
+    """Whether ``odd`` and from ``least`` to ``most`` lots are what is recalled, as far as a figure can show them."""
+    lots = min(max(round((posting.recalled - odd) / posting.lot), least), most)
+    return float(odd + lots * posting.lot) == float(posting.recalled)
 
 
 def parts_over_lots(posting: Posting) -> Mapping[Fraction, int]:
@@ -56,7 +61,7 @@ def parts_over_lots(posting: Posting) -> Mapping[Fraction, int]:
         if not odd:
             continue
         for over, least in list(found.items()):
-            if over + odd <= posting.recalled:
+            if float(over + odd) <= float(posting.recalled):
                 found[over + odd] = min(found.get(over + odd, least + lots), least + lots)
     return found
 
@@ -67,7 +72,7 @@ def posted_figures_agree(facts: Facts) -> Iterator[str]:
     for posting in facts.postings:
         for stated in posting.stated:
             name, row = f"{posting.name}, {stated.action}", stated.row
-            if not near(columns["haircut"][row], 1 - posting.factor, Fraction(1, 10**12)):
+            if not near(columns["haircut"][row], 1 - posting.factor, HAIRCUT_TOLERANCE):
                 yield f"{name}: haircut is stated as {columns['haircut'][row]!r}, it is {number(1 - posting.factor)}."
             position = posting.position(stated.quantity)
             yield from to_the_cent(name, "market_value", columns["market_value"][row], position.market_value)

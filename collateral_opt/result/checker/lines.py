@@ -12,6 +12,7 @@ from collateral_opt.result.checker.baskets import holds_others_in
 from collateral_opt.result.checker.facts import Facts
 from collateral_opt.result.checker.figures import (
     CENT,
+    HAIRCUT_TOLERANCE,
     HALF_A_CENT,
     NOTHING,
     near,
@@ -24,8 +25,6 @@ from collateral_opt.result.checker.movements import Movement
 from collateral_opt.result.checker.pins import pin_of
 
 FIGURES = ("market_value", "collateral_value", "cost")
-HAIRCUT = Fraction(1, 10**12)
-"""How far a haircut may be off: what floats make of it."""
 
 
 def rows_name_what_the_book_has(facts: Facts) -> Iterator[str]:
@@ -35,7 +34,7 @@ def rows_name_what_the_book_has(facts: Facts) -> Iterator[str]:
 
 def lines_fit_what_they_name(facts: Facts) -> Iterator[str]:
     """The asset is the holding's or what the facility gives, the agreement the call's; one line a pair."""
-    table, identifiers = facts.stated["allocation"], facts.terms.column("agreements", "agreement_id")
+    table, identifiers = facts.stated["allocation"], facts.terms.tables["agreements"]["agreement_id"]
     agreements = table.texts("agreement_id")
     yield from assets_fit(facts, facts.deliveries, table.texts("asset_id"))
     for line in facts.lines:
@@ -52,7 +51,7 @@ def lines_fit_what_they_name(facts: Facts) -> Iterator[str]:
 
 def assets_fit(facts: Facts, movements: tuple[Movement, ...], stated: list[str | None]) -> Iterator[str]:
     """The asset a row states is its source's."""
-    identifiers = facts.terms.column("assets", "asset_id")
+    identifiers = facts.terms.tables["assets"]["asset_id"]
     for movement in movements:
         asset = str(identifiers[movement.asset])
         if stated[movement.row] != asset:
@@ -101,7 +100,7 @@ def lines_reach_the_minimum_line_value(facts: Facts) -> Iterator[str]:
 
 def calls_keep_to_their_line_cap(facts: Facts) -> Iterator[str]:
     """At most ``max_lines`` distinct assets a call."""
-    caps = facts.terms.column("agreements", "max_lines")
+    caps = facts.terms.tables["agreements"]["max_lines"]
     for call, lines in facts.lines_of_call.items():
         cap = caps[facts.terms.agreement_of_call[call]]
         count = len({line.asset for line in lines})
@@ -159,7 +158,7 @@ def movements_outlive_their_use(facts: Facts) -> Iterator[str]:
     """
     terms = facts.terms
     today = pd.Timestamp(facts.book.settings.as_of.date())
-    due, maturities = terms.column("calls", "due_date"), terms.column("assets", "maturity_date")
+    due, maturities = terms.tables["calls"]["due_date"], terms.tables["assets"]["maturity_date"]
     for movement in facts.movements:
         maturity = maturities[movement.asset]
         if maturity is pd.NaT:
@@ -176,7 +175,9 @@ def line_figures_agree(facts: Facts) -> Iterator[str]:
     """haircut = 1 - f unrounded; market value, collateral value and cost to the cent."""
     table, lines = facts.stated["allocation"], facts.deliveries
     rows = [line.row for line in lines]
-    wrong = strays([table["haircut"][row] for row in rows], [line.haircut or NOTHING for line in lines], HAIRCUT)
+    # A line that the schedule refuses has no true haircut: that is the finding, and whatever is stated passes below.
+    haircuts = [line.haircut or NOTHING for line in lines]
+    wrong = strays([table["haircut"][row] for row in rows], haircuts, HAIRCUT_TOLERANCE)
     for name in FIGURES:
         wrong |= strays([table[name][row] for row in rows], [getattr(line, name) for line in lines], HALF_A_CENT)
     for line in (lines[at] for at in sorted(wrong)):
@@ -186,7 +187,7 @@ def line_figures_agree(facts: Facts) -> Iterator[str]:
 
 
 def haircut_agrees(movement: Movement, stated: float) -> Iterator[str]:
-    if movement.haircut is not None and not near(stated, movement.haircut, HAIRCUT):
+    if movement.haircut is not None and not near(stated, movement.haircut, HAIRCUT_TOLERANCE):
         yield f"{movement.name}: haircut is stated as {stated!r}, it is {number(movement.haircut)}."
 
 

@@ -35,27 +35,29 @@ T = TypeVar("T")
 UNRULED = ("price", "price_factor", "lot_size", "min_denomination")
 """Columns that say what a unit is worth or in which steps it moves; few schedules speak of them."""
 ROWS = 20_000
-"""The longest table that is remembered: beyond it, matching is a small part of a run and takes much memory."""
+"""The longest table (of assets: of those in play) that is remembered: beyond it, matching is a small part of a run and
+takes much memory."""
 ANSWERS = 256
 """Answers that are remembered of one table; with one more, the oldest is forgotten."""
 
 
 class Reading:
-    """Some assets, and what schedules said of them; answers are in the order of ``rows``.
+    """Some assets, and what schedules said of them; answers are in the order of the rows.
 
     Schedules are shown all columns but those of ``unruled``.
     """
 
-    def __init__(self, assets: pd.DataFrame, rows: Sequence[int], unruled: Sequence[str]) -> None:
-        self._assets, self._rows, self._unruled = assets.copy(), list(rows), list(unruled)
+    def __init__(self, assets: pd.DataFrame, unruled: Sequence[str]) -> None:
+        self._assets, self._unruled = assets.copy(), list(unruled)
         self._ruled = self._assets.drop(columns=self._unruled)
-        self._facts = Facts(self._ruled.iloc[self._rows].reset_index(drop=True))
+        self._facts = Facts(self._ruled.reset_index(drop=True))
         self._answers: dict[tuple[object, ...], tuple[tuple[object, ...], Any]] = {}
 
-    def is_of(self, assets: pd.DataFrame, rows: Sequence[int], unruled: Sequence[str]) -> bool:
+    def is_of(self, assets: pd.DataFrame, unruled: Sequence[str]) -> bool:
         """Whether schedules see the same columns, of the same types, with the same in every cell."""
-        if self._rows != rows or self._unruled != unruled:
+        if self._unruled != unruled:  # the same table, but schedules were not shown what they ask for now
             return False
+        # Most what-ifs leave all columns as they were, and that is told in half the time that leaving some out takes.
         return self._assets.equals(assets) or self._ruled.equals(assets.drop(columns=unruled))
 
     def match(self, schedule: Schedule, context: Context) -> Match:
@@ -91,6 +93,10 @@ class Departures:
     starts: Sequence[int]
     costs: Sequence[Fraction]
     made_of: tuple[object, ...]
+    """What they follow from: all that ``Movements.holding_starts`` and ``holding_move_costs`` read of a book.
+
+    Whatever these come to read must be named here as well, or the departures of another book would be taken for its.
+    """
 
 
 _READINGS: deque[Reading] = deque(maxlen=4)
@@ -104,8 +110,8 @@ def reading_of(book: Book, rows: list[int]) -> Reading:
     """What is known of the assets at these rows of the book: what an earlier check found, where nothing has changed."""
     named = {column for schedule in book.schedules.values() for column in schedule.columns}
     unruled = [column for column in UNRULED if column in book.assets.columns and column not in named]
-    seen = (book.assets, rows, unruled)
-    return _latest(_READINGS, lambda known: known.is_of(*seen), lambda: Reading(*seen), len(book.assets) <= ROWS)
+    seen = (book.assets.iloc[rows], unruled)
+    return _latest(_READINGS, lambda known: known.is_of(*seen), lambda: Reading(*seen), len(rows) <= ROWS)
 
 
 def departures_of(book: Book, tables: Tables) -> Departures:

@@ -127,7 +127,7 @@ def stand(facts: Facts) -> Iterator[Standing]:
     if not len(book.reserves):
         return
     at_home = left_at_home(facts)
-    for reserve, schedule in enumerate(terms.column("reserves", "schedule")):
+    for reserve, schedule in enumerate(terms.tables["reserves"]["schedule"]):
         currency = str(terms.cell("reserves", "currency", reserve))
         found = facts.matches.of(schedule, currency)
         left = tuple(
@@ -160,7 +160,7 @@ def left_at_home(facts: Facts) -> dict[int, Fraction]:
     terms = facts.terms
     left: dict[int, Fraction] = defaultdict(Fraction)
     today = pd.Timestamp(facts.book.settings.as_of.date())
-    maturities = terms.column("assets", "maturity_date")
+    maturities = terms.tables["assets"]["maturity_date"]
     for holding, asset in enumerate(terms.asset_of_holding):
         remaining = terms.held(holding) + facts.recalled_into.get(holding, NOTHING)
         remaining -= facts.used_of_holding.get(holding, NOTHING)
@@ -223,7 +223,7 @@ def reserves_table_agrees(facts: Facts) -> Iterator[str]:
         standing = facts.standings[reserve]
         name = f"reserve {standing.identifier}"
         required, counted, shortfall, price = (
-            table[name][row] for name in ("required", "counted", "shortfall", "marginal_cost_bps")
+            table[column][row] for column in ("required", "counted", "shortfall", "marginal_cost_bps")
         )
         if standing.unsolved:
             yield f"{name}: what it can count could not be verified: {standing.unsolved}."

@@ -32,15 +32,11 @@ class Terms:
         """One cell of the book."""
         return self.tables[table][column][row]
 
-    def column(self, table: str, column: str) -> list[Any]:
-        """A column of the book, as a list."""
-        return self.tables[table][column]
-
     # --- who and where
 
     @cached_property
     def agreement_of_call(self) -> list[int]:
-        return self.tables["agreements"].rows_of("agreement_id", self.column("calls", "agreement_id"))
+        return self.tables["agreements"].rows_of("agreement_id", self.tables["calls"]["agreement_id"])
 
     @cached_property
     def schedule_in_force(self) -> list[str]:
@@ -67,18 +63,18 @@ class Terms:
     @cached_property
     def asset_of_holding(self) -> list[int]:
         """By holding: the position of its asset."""
-        return self.tables["assets"].rows_of("asset_id", self.column("holdings", "asset_id"))
+        return self.tables["assets"].rows_of("asset_id", self.tables["holdings"]["asset_id"])
 
     @cached_property
     def in_play(self) -> list[int]:
         """Positions of the assets that are held, posted, or produced by a facility, each once."""
-        posted = self.tables["assets"].rows_of("asset_id", self.column("posted", "asset_id"))
+        posted = self.tables["assets"].rows_of("asset_id", self.tables["posted"]["asset_id"])
         return sorted({*self.asset_of_holding, *posted, *self.gives} - {-1})
 
     @cached_property
     def gives(self) -> list[int]:
         """By facility: the position of the asset it produces."""
-        return self.tables["assets"].rows_of("asset_id", self.column("facilities", "gives"))
+        return self.tables["assets"].rows_of("asset_id", self.tables["facilities"]["gives"])
 
     @cached_property
     def takes(self) -> list[str | None]:
@@ -97,16 +93,8 @@ class Terms:
 
     def wrong_way(self, asset: int, theirs: frozenset[str], schedule: str) -> bool:
         """Whether the asset is issued inside the family ``theirs``, and the schedule does not allow that."""
-        issued = self._issuers[asset] in theirs or self._issuer_parents[asset] in theirs
+        issued = any(self.cell("assets", name, asset) in theirs for name in ("issuer", "issuer_parent"))
         return issued and self.book.schedules[schedule].wrong_way != "allow"
-
-    @cached_property
-    def _issuers(self) -> list[str | None]:
-        return self.column("assets", "issuer")
-
-    @cached_property
-    def _issuer_parents(self) -> list[str | None]:
-        return self.column("assets", "issuer_parent")
 
     # --- when
 
@@ -158,13 +146,12 @@ class Terms:
     def unit_value(self, asset: int) -> Fraction:
         """Value of one unit in base currency."""
         if asset not in self._unit_values:
-            assets = self.tables["assets"]
-            rate = self.book.rates[assets["currency"][asset]]
-            self._unit_values[asset] = exact_product(assets["price"][asset], assets["price_factor"][asset], rate)
+            price, factor = (self.cell("assets", name, asset) for name in ("price", "price_factor"))
+            self._unit_values[asset] = exact_product(price, factor, self.book.rates[self.currency(asset)])
         return self._unit_values[asset]
 
     def is_cash(self, asset: int) -> bool:
-        return bool(self.tables["assets"]["asset_type"][asset] == "cash")
+        return bool(self.cell("assets", "asset_type", asset) == "cash")
 
     def lot(self, asset: int) -> Fraction:
         """The step of a quantity: the asset's own, else the minor unit of cash, else 1."""
@@ -182,7 +169,7 @@ class Terms:
     def _minimum_denominations(self) -> list[Fraction]:
         if "min_denomination" not in self.book.assets.columns:
             return [NOTHING] * len(self.book.assets)
-        return [NOTHING if math.isnan(least) else exact(least) for least in self.column("assets", "min_denomination")]
+        return [NOTHING if math.isnan(least) else exact(least) for least in self.tables["assets"]["min_denomination"]]
 
     def least_quantity(self, asset: int, agreement: int) -> Fraction:
         """The least whole lots that make a deliverable line of the asset at an agreement."""
@@ -200,7 +187,7 @@ class Terms:
     def _minimum_line_values(self) -> list[Fraction]:
         return [
             exact(least) * self.rate(self.base_currency(agreement))
-            for agreement, least in enumerate(self.column("agreements", "min_line_value"))
+            for agreement, least in enumerate(self.tables["agreements"]["min_line_value"])
         ]
 
     def held(self, holding: int) -> Fraction:
