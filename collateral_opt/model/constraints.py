@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from collateral_opt.model.program import Floats, Labels, Presence, Rows
-from collateral_opt.network.exact import Array, in_floats
+from collateral_opt.network.exact import Array
 from collateral_opt.network.network import Bools, Ints, Kind, LimitBlock, View
 from collateral_opt.network.runs import distinct, ranges
 
@@ -27,12 +27,12 @@ def cover(view: View) -> Rows:
     asked = np.flatnonzero(view.use < uses.asking)
     recalled = np.flatnonzero((funded_by >= 0) & (funded_by < uses.asking))
     pinned = view.network.pinned_cover
-    required = _of(uses.required[: uses.asking], view)
+    required = view.arithmetic.fractions(uses.required[: uses.asking])
     most = required.copy()
     most[uses.calls :] = np.maximum(required[uses.calls :], view.arithmetic.number(0.0))
-    for use, cover in pinned.items():
+    for use, least in pinned.items():
         if use < uses.asking:
-            most[use] = max(most[use], view.arithmetic.number(cover))
+            most[use] = max(most[use], view.arithmetic.number(least))
     return Rows(
         labels=[("cover", *label) for label in uses.label[: uses.asking]],
         row=np.concatenate([view.use[asked], funded_by[recalled], np.arange(uses.asking)]),
@@ -232,7 +232,7 @@ def release(view: View) -> Rows:
             [nothing, *(c for out, back in parts for c in (view.drain_factor[out], -view.factor[back]))]
         ),
         lower=np.full(len(known), -np.inf),
-        upper=_of([r.free for r in known], view),
+        upper=view.arithmetic.fractions([r.free for r in known]),
     )
 
 
@@ -326,18 +326,9 @@ def signed_weight(view: View, measure: str, column: Ints, recalled: Bools) -> Ar
     return counts
 
 
-def _of(numbers: object, view: View) -> Array:
-    """Exact numbers in the arithmetic of the view."""
-    kept = list(numbers)  # type: ignore[call-overload]
-    result = np.empty(len(kept), dtype=object if view.arithmetic.is_exact else np.float64)
-    result[:] = [view.arithmetic.number(n) for n in kept]
-    return result
-
-
 def _lying(view: View, block: LimitBlock, groups: Ints) -> Array:
     """What lies there already of each of ``groups``."""
-    lying = [block.posted[g] for g in groups.tolist()]
-    return _of(lying, view) if view.arithmetic.is_exact else in_floats(lying)
+    return view.arithmetic.fractions([block.posted[g] for g in groups.tolist()])
 
 
 def _labels(block: LimitBlock, groups: Ints) -> Labels:

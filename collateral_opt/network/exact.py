@@ -58,6 +58,14 @@ class Arithmetic:
         result[:] = [exact(value) for value in values.tolist()]
         return result
 
+    def fractions(self, numbers: Sequence[Fraction]) -> Array:
+        """``numbers`` as an array of this kind."""
+        if not self.is_exact:
+            return in_floats(numbers)
+        result = np.empty(len(numbers), dtype=object)
+        result[:] = numbers
+        return result
+
     def number(self, value: Fraction | float) -> Any:
         """One number of this kind."""
         if not self.is_exact:

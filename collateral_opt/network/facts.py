@@ -150,13 +150,9 @@ def gather(book: Book, near: Facts | None = None) -> Facts:
         matched = eligibility.match(schedule, currency, margin_type)
         return matched.eligible & ~families.wrong_way(agreements.family(agreement), schedule), matched
 
-    if (
-        held is not None
-        and named is not None
-        and ruled is not None
-        and eligibility.posted_margin_types == held.eligibility.posted_margin_types
-    ):
-        posted = held.posted
+    lying = known("settings", "assets", "holdings", "posted", "facilities", "fx", "agreements", "schedules")
+    if lying is not None and eligibility.posted_margin_types == lying.eligibility.posted_margin_types:
+        posted = lying.posted
     else:
         posted = posted_lines(book, assets, agreements.ids, counts)
     rests = _rests(book, agreements, posted) if book.settings.scope == "reoptimise" else []

@@ -212,7 +212,7 @@ def _of_limit(
     for group, value in zip(lying_in, measured, strict=True):
         if group >= 0:
             lying[at[group]] += value
-    lies = in_floats(lying) if total else np.zeros(len(touched))
+    lies = in_floats(lying)
     for which, cap in enumerate(limit.caps):
         alike = sum(1 for other in limit.caps[:which] if other.of == cap.of)
         rule = _cap(facts, cap, kinds, touched, place.requirement)

@@ -206,7 +206,7 @@ class Uses:
     @cached_property
     def size(self) -> Floats:
         """The most collateral value that can be of use to each."""
-        return np.array([float(r) for r in self.extent or self.required], dtype=np.float64)
+        return in_floats(self.extent or self.required)
 
 
 @dataclass(frozen=True)
@@ -295,7 +295,7 @@ class Edges:
 
     @cached_property
     def factor(self) -> Floats:
-        table = np.array([float(f) for f in self.factors], dtype=np.float64)
+        table = in_floats(self.factors)
         return table[self.factor_code] if len(table) else np.zeros(0)
 
 
@@ -424,8 +424,6 @@ class LimitBlock:
     @cached_property
     def posted_values(self) -> Floats:
         """``posted`` in floats."""
-        if not self.posted_total:
-            return np.zeros(len(self.groups))
         return in_floats(self.posted)
 
 
@@ -581,7 +579,7 @@ class Network:
         """Market value of the smallest line that may be delivered on each edge: whole lots, and no less than asked."""
         stays = (self.uses.kind[self.edges.use] == Kind.HOME) | self.into_reserve
         min_quantity = np.where(stays, 0.0, self.assets.min_quantity[self.edge_asset] / self.lot)
-        min_line = np.array([float(m) for m in self.uses.min_line], dtype=np.float64)[self.edges.use] / self.lot_value
+        min_line = in_floats(self.uses.min_line)[self.edges.use] / self.lot_value
         return np.ceil(np.maximum(1.0, np.maximum(min_quantity, min_line)) * (1 - 1e-12)) * self.lot_value
 
     @cached_property
@@ -613,7 +611,7 @@ class Network:
         edges, uses, coarsest = self.edges, self.uses, self.sources.coarsest
         least = self.least_value
         if coarsest is not None:
-            min_line = np.array([float(m) for m in uses.min_line], dtype=np.float64)
+            min_line = in_floats(uses.min_line)
             least = np.maximum(least, min_line[edges.use] + coarsest[edges.source])
         return least if uses.members is None else least * uses.members[edges.use]
 

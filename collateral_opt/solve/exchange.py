@@ -73,6 +73,7 @@ def _largest(ledger: Ledger, j: int) -> list[int]:
 
 
 def _cheapest(ledger: Ledger, j: int) -> list[int]:
+    """The edges on which a unit of cover costs least."""
     edges = _free(ledger, j)
     price = dict(zip(edges, ledger.lot_costs[edges].tolist(), strict=True))
     return sorted(edges, key=lambda k: (price[k] / ledger.value[k], k))[:MOST]

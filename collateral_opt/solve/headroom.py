@@ -18,9 +18,9 @@ import numpy as np
 
 from collateral_opt.model.constraints import limits, release, supply, whole_row
 from collateral_opt.model.program import Rows, stack
+from collateral_opt.network.exact import Ratio
 from collateral_opt.network.network import Bools, Ints, LimitBlock, Network, View
 
-Ratio = tuple[int, int]
 Entries = list[list[tuple[int, int]]]
 
 

@@ -39,9 +39,9 @@ _OPTIONS: dict[str, bool | int | float | str] = {
     "simplex_scale_strategy": 2,  # equilibrates rows and columns, the default
     "small_matrix_value": 1e-12,  # drop nothing that a schedule could mean
     "mip_abs_gap": 1e-9,
+    # Not the mip_feasibility_tolerance: tightened, presolve of some integer programs writes out of bounds (1.15.1).
+    **dict.fromkeys(_TOLERANCES, TOLERANCE),
 }
-# Not the mip_feasibility_tolerance: tightened to 1e-9, presolve of some integer programs writes out of bounds (1.15.1).
-_OPTIONS |= dict.fromkeys(_TOLERANCES, TOLERANCE)
 _DUAL_SIMPLEX = {"simplex_strategy": 1}
 _AFRESH: Sequence[Mapping[str, int | float]] = (
     _DUAL_SIMPLEX,
@@ -112,15 +112,12 @@ class HighsSession:
         self._highs = highspy._core._Highs()
         self._start: Floats | None = None
         self._row_dual = np.zeros(program.n_rows)
-        self._presolve = "choose" if presolve else "off"
+        # Presolve of some integer programs writes out of bounds (1.15.1), and takes the process with it.
+        self._presolve = "choose" if presolve and not self._is_mip else "off"
         self._stop = _Stop()
         for name, value in {**_OPTIONS, "presolve": self._presolve}.items():
             self._set(name, value)
         self._pass(program)
-        if self._is_mip:
-            # Presolve of some integer programs writes out of bounds (1.15.1), and takes the process with it.
-            self._presolve = "off"
-            self._set("presolve", self._presolve)
         self._check("setCallback", self._highs.setCallback(_interrupt_when(self._stop), None))
         for occasion in _OCCASIONS:
             self._check("startCallback", self._highs.startCallback(occasion))
